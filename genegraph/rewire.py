@@ -1,0 +1,129 @@
+"""Shuffles the edges of a graph and keeps every node's number of neighbours."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+
+def rewire_edges(
+    edge_index: IntArray, edge_weight: FloatArray, num_nodes: int, rng: np.random.Generator
+) -> tuple[IntArray, FloatArray, float]:
+    """Rewires an undirected graph of which both directions are stored; self-loops stay.
+
+    Args:
+        edge_index: Source (row 0) and target (row 1) of every edge.
+        edge_weight: Weight of every edge, the same in both directions.
+        num_nodes: Number of nodes.
+        rng: Where the randomness comes from.
+
+    Shapes:
+        - ``edge_index``: ``(2, num_edges)``
+        - ``edge_weight``: ``(num_edges,)``
+        - output: the same two in another order, and the share of edges that
+          are in both graphs (1 if there are none)
+
+    Example:
+        >>> index = np.array([[0, 1, 2], [1, 0, 2]])
+        >>> rewire_edges(index, np.ones(3), 3, np.random.default_rng(0))[2]  # one edge only
+        1.0
+    """
+    forward, loop = edge_index[0] < edge_index[1], edge_index[0] == edge_index[1]
+    before, weight = edge_index[:, forward], edge_weight[forward]
+    after = rewire_pairs(before, num_nodes, rng)
+    shared = np.isin(pair_keys(after, num_nodes), pair_keys(before, num_nodes))
+    index = np.concatenate([after, after[::-1], edge_index[:, loop]], axis=1)
+    weight = np.concatenate([weight, weight, edge_weight[loop]])
+    return index, weight, float(shared.mean()) if shared.size else 1.0
+
+
+def rewire_pairs(
+    pairs: IntArray, num_nodes: int, rng: np.random.Generator, swaps_per_edge: int = 10
+) -> IntArray:
+    """Swaps the ends of random pairs of edges, so that degrees stay and neighbours change.
+
+    Two edges ``a-b`` and ``c-d`` become ``a-d`` and ``c-b``, unless that would
+    make a self-loop or an edge that exists [1]_.  All edges are paired up at
+    random and every pair is tried at once, so a round is a few array
+    operations; of several pairs that would make the same edge, none is swapped.
+
+    Args:
+        pairs: The two ends of every edge; each undirected edge once, no self-loops.
+        num_nodes: Number of nodes.
+        rng: Where the randomness comes from.
+        swaps_per_edge: Attempted swaps for every edge; at 0 nothing changes.
+
+    Shapes:
+        - ``pairs``: ``(2, num_edges)``
+        - output: ``(2, num_edges)``; column ``e`` is what became of edge ``e``
+
+    Example:
+        >>> square = np.array([[0, 1, 2, 3], [1, 2, 3, 0]])
+        >>> shuffled = rewire_pairs(square, 4, np.random.default_rng(0))
+        >>> np.bincount(shuffled.ravel()).tolist()
+        [2, 2, 2, 2]
+
+    References:
+        .. [1] Maslov & Sneppen, "Specificity and Stability in Topology of
+           Protein Networks", Science 296, 2002.
+    """
+    pairs = pairs.copy()
+    half = pairs.shape[1] // 2
+    if half == 0:
+        return pairs
+    for _ in range(2 * swaps_per_edge):  # a round tries half a swap per edge
+        order = rng.permutation(pairs.shape[1])
+        first, second = order[:half], order[half : 2 * half]
+        (a, b), (c, d) = pairs[:, first], pairs[:, second]
+        flip = rng.random(half) < 0.5
+        c, d = np.where(flip, d, c), np.where(flip, c, d)
+        accepted = _allowed(pair_keys(pairs, num_nodes), a, b, c, d, num_nodes)
+        pairs[:, first[accepted]] = a[accepted], d[accepted]
+        pairs[:, second[accepted]] = c[accepted], b[accepted]
+    return pairs
+
+
+def pair_keys(pairs: IntArray, num_nodes: int) -> IntArray:
+    """Gives every undirected pair one number, the same for ``a-b`` and ``b-a``.
+
+    Args:
+        pairs: The two ends of every edge.
+        num_nodes: Number of nodes.
+
+    Shapes:
+        - ``pairs``: ``(2, num_edges)``
+        - output: ``(num_edges,)``
+
+    Example:
+        >>> pair_keys(np.array([[0, 2], [2, 0]]), num_nodes=3)
+        array([2, 2])
+    """
+    keys: IntArray = pairs.min(axis=0) * num_nodes + pairs.max(axis=0)
+    return keys
+
+
+def _allowed(
+    present: IntArray,
+    a: IntArray,
+    b: IntArray,
+    c: IntArray,
+    d: IntArray,
+    num_nodes: int,
+) -> IntArray:
+    present = np.sort(present)
+    one = pair_keys(np.stack([a, d]), num_nodes)
+    two = pair_keys(np.stack([c, b]), num_nodes)
+    fresh = (a != d) & (c != b) & ~_among(one, present) & ~_among(two, present)
+    candidates = np.flatnonzero(fresh)
+    proposed = np.concatenate([one[candidates], two[candidates]])
+    _, where, count = np.unique(proposed, return_inverse=True, return_counts=True)
+    alone = (count[where] == 1).reshape(2, -1).all(axis=0)
+    accepted: IntArray = candidates[alone]
+    return accepted
+
+
+def _among(keys: IntArray, present: IntArray) -> NDArray[np.bool_]:
+    place = np.searchsorted(present, keys).clip(max=present.size - 1)
+    found: NDArray[np.bool_] = present[place] == keys
+    return found
