@@ -1,0 +1,158 @@
+r"""Attention of every gene over all genes of its cell, without the N x N matrix.
+
+Three ways to the same function:
+
+* one feature per gene on the CPU: :mod:`genegraph.nn.tilted`, time linear in the genes;
+* anything else: :func:`torch.nn.functional.scaled_dot_product_attention`, memory linear;
+* ``materialized_attention``: the definition, kept as reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from genegraph.nn.chebyshev import chebyshev, num_nodes
+from genegraph.nn.threads import for_cell_blocks
+from genegraph.nn.tilted import (
+    gene_aware_backward,
+    gene_aware_forward,
+    scalar_backward,
+    scalar_forward,
+)
+
+
+def materialized_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None
+) -> Tensor:
+    r"""Returns softmax(query key^T + bias) value with the whole matrix in memory.
+
+    Shapes:
+        - ``query``, ``key``: ``[num_cells, num_genes, attention_channels]``, already scaled
+        - ``value``: ``[num_cells, num_genes, channels]``
+        - ``bias``: ``[num_genes]``, added to the logits of each key, or None
+        - output: ``[num_cells, num_genes, channels]``
+    """
+    logits = query @ key.transpose(-1, -2)
+    if bias is not None:
+        logits = logits + bias
+    return logits.softmax(dim=-1) @ value
+
+
+def dense_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """The same function with memory linear in the genes (time stays quadratic).
+
+    The log-weights of the keys travel as one more channel, and query, key and value are padded
+    to one width: torch's CPU kernel builds the N x N matrix where widths differ.
+    """
+    if bias is not None:
+        query = torch.cat([query, torch.ones_like(query[..., :1])], dim=-1)
+        key = torch.cat([key, bias[:, None].expand_as(key[..., :1])], dim=-1)
+    width = max(query.size(-1), value.size(-1))
+    width += -width % 8  # CUDA's fused kernels want a multiple of 8
+    q, k, v = (F.pad(part, (0, width - part.size(-1)))[:, None] for part in (query, key, value))
+    out = F.scaled_dot_product_attention(q, k, v, scale=1.0)[:, 0]
+    return out[..., : value.size(-1)]
+
+
+def scalar_attention(x: Tensor, slope: Tensor, offset: Tensor, tolerance: float) -> Tensor:
+    r"""Returns :math:`(G x)_i = m(a x_i + c)`: the write-up's full attention in linear time.
+
+    Equal values share one slope and one key, so a cell of counts costs as many terms as it has
+    distinct values, squared, and no approximation at all.
+
+    Args:
+        x: One feature per gene, ``[num_cells, num_genes]``, on the CPU.
+        slope: :math:`a`, a 0-d tensor.
+        offset: :math:`c`, a 0-d tensor.
+        tolerance: Largest error, relative to the range of the cell's values.
+
+    Raises:
+        ValueError: If ``tolerance`` is not in (0, 1).
+    """
+    out: Tensor = _ScalarAttention.apply(x, slope, offset, tolerance)  # type: ignore[no-untyped-call]
+    return out
+
+
+def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
+    r"""Returns :math:`m_b(s_{bi})` with keys :math:`(x_{bj}, y_{bj})` of weight :math:`e^{u_j}`.
+
+    Genes at zero (``x == y == 0``) enter as one key.
+
+    Args:
+        s: Slope of each gene, ``[num_cells, num_genes]``, on the CPU.
+        x: What is averaged, same shape.
+        y: Key of each gene, same shape.
+        u: Log-weight of each gene, ``[num_genes]``.
+        tolerance: Largest error, relative to the range of the cell's values.
+    """
+    out: Tensor = _GeneAwareAttention.apply(s, x, y, u, tolerance)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _ScalarAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: Tensor, offset: Tensor, tolerance: float) -> Tensor:
+        x = x.contiguous()
+        out, var = torch.empty_like(x), torch.empty_like(x)
+        plan = (float(slope), float(offset), tolerance, *chebyshev(num_nodes(tolerance)))
+        data, to, spread = x.detach().numpy(), out.numpy(), var.numpy()
+        for_cell_blocks(lambda i, j: scalar_forward(data[i:j], *plan, to[i:j], spread[i:j]), len(x))
+        ctx.save_for_backward(x, var)
+        ctx.plan = plan
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, var = ctx.saved_tensors
+        through_slope = grad * var
+        slope_grad = (through_slope * x).sum()
+        offset_grad = through_slope.sum()
+        if not ctx.needs_input_grad[0]:
+            return None, slope_grad, offset_grad, None
+        keys = torch.empty_like(x)
+        data, g, to = x.detach().numpy(), grad.contiguous().numpy(), keys.numpy()
+        for_cell_blocks(lambda i, j: scalar_backward(data[i:j], g[i:j], *ctx.plan, to[i:j]), len(x))
+        return ctx.plan[0] * through_slope + keys, slope_grad, offset_grad, None
+
+
+class _GeneAwareAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
+        s, x, y, u = (part.contiguous() for part in (s, x, y, u))
+        out, cov = torch.empty_like(x), torch.empty_like(x)
+        plan = (tolerance, *chebyshev(num_nodes(tolerance)))
+        slopes, values, keys, weights = (part.detach().numpy() for part in (s, x, y, u.double()))
+        to, spread = out.numpy(), cov.numpy()
+
+        def kernel(i: int, j: int) -> None:
+            gene_aware_forward(
+                slopes[i:j], values[i:j], keys[i:j], weights, *plan, to[i:j], spread[i:j]
+            )
+
+        for_cell_blocks(kernel, len(x))
+        ctx.save_for_backward(s, x, y, u, cov)
+        ctx.plan = plan
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        s, x, y, u, cov = ctx.saved_tensors
+        grad = grad.contiguous()
+        parts = x.new_empty((3, *x.shape))
+        slopes, values, keys, g = (part.detach().numpy() for part in (s, x, y, grad))
+        weights, to = u.detach().double().numpy(), parts.numpy()
+
+        def kernel(i: int, j: int) -> None:
+            gene_aware_backward(
+                slopes[i:j], values[i:j], keys[i:j], weights, g[i:j], *ctx.plan, to[:, i:j]
+            )
+
+        for_cell_blocks(kernel, len(x))
+        return grad * cov, parts[0], parts[1], parts[2].sum(0), None
