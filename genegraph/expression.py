@@ -1,0 +1,291 @@
+"""Cells in: from an AnnData to a checked matrix, its gene names and its labels.
+
+The usual way of the cells: `read_anndata`, `resolve_values` (once, at fit), `prepare`, and
+`align_cells` to the genes of the training. The caller's data is never written to.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genegraph.expression_matrix import Matrix, as_matrix, check_finite, take_columns
+from genegraph.expression_values import Kind, prepare, recognise_values, resolve_values
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = [
+    "Cells",
+    "Kind",
+    "Matrix",
+    "align_cells",
+    "is_anndata",
+    "labels_from_obs",
+    "prepare",
+    "read_anndata",
+    "recognise_values",
+    "resolve_values",
+]
+
+
+class Cells(NamedTuple):
+    """A matrix of cells x genes and the names of its columns.
+
+    Attributes:
+        X: A numpy array in C order, or tidy CSR where the AnnData is sparse; in the number
+            format of the AnnData, whose memory it may share.
+        genes: One name per column, each of them once.
+    """
+
+    X: Matrix
+    genes: NDArray[np.object_]
+
+
+def is_anndata(obj: object) -> bool:
+    """Tells whether this is an AnnData, without importing anndata for the question.
+
+    Example:
+        >>> is_anndata([[1, 2]])
+        False
+    """
+    anndata = sys.modules.get("anndata")
+    return anndata is not None and isinstance(obj, getattr(anndata, "AnnData", ()))
+
+
+def read_anndata(adata: "AnnData", layer: str | None = None) -> Cells:
+    """Takes one matrix and the gene names out of an AnnData, checked.
+
+    An AnnData opened with ``backed="r"`` is welcome: the one matrix is read into memory.
+
+    Args:
+        adata: Cells x genes; ``var_names`` name the genes, each once.
+        layer: Which of ``adata.layers`` to take; ``None`` takes ``adata.X``.
+
+    Returns:
+        The matrix and its gene names. The values are as they were, see `prepare`.
+
+    Raises:
+        KeyError: If there is no such layer.
+        TypeError: If ``adata`` is no AnnData, or the matrix does not hold real numbers in
+            memory.
+        ValueError: If the matrix is missing or empty, a value is NaN or infinite, or a gene
+            name appears more than once.
+
+    Example:
+        >>> import anndata, numpy as np, pandas as pd
+        >>> adata = anndata.AnnData(
+        ...     np.array([[0.0, 3.0], [1.0, 0.0]], dtype="float32"),
+        ...     var=pd.DataFrame(index=["CD3D", "MS4A1"]),
+        ... )
+        >>> cells = read_anndata(adata)
+        >>> cells.X.shape, list(cells.genes)
+        ((2, 2), ['CD3D', 'MS4A1'])
+    """
+    if not is_anndata(adata):
+        raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
+    if 0 in adata.shape:
+        raise ValueError(
+            f"'adata' must hold at least one cell and one gene (got {adata.n_obs} cells and "
+            f"{adata.n_vars} genes); was everything filtered away?"
+        )
+    genes = np.array([str(name) for name in adata.var_names], dtype=object)
+    check_unique_genes(genes, "adata.var_names")
+    source = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    X = as_matrix(_in_memory(_matrix(adata, layer), source), source)
+    check_finite(X, source, list(adata.obs_names), list(genes))
+    return Cells(X, genes)
+
+
+def align_cells(
+    X: Any,
+    genes: Sequence[str] | NDArray[Any],
+    target_genes: Sequence[str] | NDArray[Any],
+    *,
+    max_missing: float = 0.2,
+    obs_names: Iterable[str] | None = None,
+) -> Matrix:
+    """Brings the columns into the order of the training's genes, by name.
+
+    Genes that the training did not have are left out, and genes that these cells lack become
+    zero. Run `prepare` before: a cell's total counts all of its genes.
+
+    Args:
+        X: Cells x genes, dense or sparse. Never written to.
+        genes: The name of each column of ``X``, each once.
+        target_genes: The genes wanted, in order.
+        max_missing: The largest share of ``target_genes`` that may be missing; 0 accepts none,
+            1 accepts any number as long as one gene is shared.
+        obs_names: Names of the cells; only used to recognise a transposed matrix.
+
+    Returns:
+        Cells x ``target_genes``, in the number format of ``X``; sparse stays sparse.
+
+    Raises:
+        ValueError: If no gene is shared, too many are missing, or a name appears twice.
+
+    Warns:
+        UserWarning: If genes are missing and filled with zero.
+
+    Example:
+        >>> import numpy as np
+        >>> align_cells(np.array([[1.0, 2.0, 3.0]]), ["A", "B", "C"], ["C", "A"])
+        array([[3., 1.]])
+    """
+    matrix = as_matrix(X, "X")
+    if len(genes) != matrix.shape[1]:
+        raise ValueError(
+            f"'genes' must hold one name per column of X (got {len(genes)} names for "
+            f"{matrix.shape[1]} columns)."
+        )
+    if list(genes) == list(target_genes):
+        return matrix
+    check_unique_genes(genes, "'genes'")
+    check_unique_genes(target_genes, "'target_genes'")
+    place = {gene: column for column, gene in enumerate(genes)}
+    columns = np.array([place.get(gene, -1) for gene in target_genes], dtype=np.int64)
+    if (columns < 0).all():
+        raise ValueError(_no_shared_genes(genes, target_genes, obs_names))
+    _report_missing(
+        [g for g, c in zip(target_genes, columns, strict=True) if c < 0],
+        len(target_genes),
+        max_missing,
+    )
+    return take_columns(matrix, columns)
+
+
+def labels_from_obs(adata: "AnnData", key: str) -> NDArray[Any]:
+    """Takes the label of each cell from a column of ``adata.obs``.
+
+    Args:
+        adata: The labelled cells.
+        key: The column's name.
+
+    Returns:
+        One label per cell. Strings come as an object array of ``str``, numbers in their own
+        format, a categorical as its values.
+
+    Raises:
+        KeyError: If there is no such column.
+        ValueError: If a label is missing (NaN, None or blank), or strings and other things
+            are mixed.
+
+    Example:
+        >>> import anndata, pandas as pd
+        >>> obs = pd.DataFrame({"cell_type": ["B", "T"]}, index=["c1", "c2"])
+        >>> labels_from_obs(anndata.AnnData(obs=obs), "cell_type")
+        array(['B', 'T'], dtype=object)
+    """
+    if key not in adata.obs.columns:
+        raise KeyError(_unknown_name("column", key, "adata.obs", adata.obs.columns))
+    column = adata.obs[key]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    blank = column.map(lambda label: isinstance(label, str) and not label.strip())
+    missing = column.isna() | blank.astype(bool)
+    if missing.any():
+        raise ValueError(
+            f"adata.obs[{key!r}] must label every cell (got {missing.sum():,} of "
+            f"{len(column):,} without a label, first {column.index[missing.argmax()]!r}). "
+            f"Leave those cells out first: adata[adata.obs[{key!r}].notna()], or drop the "
+            "blank ones likewise."
+        )
+    labels: NDArray[Any] = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
+    if labels.dtype.kind not in "OUST":
+        return labels
+    kinds = sorted({type(label).__name__ for label in labels})
+    if kinds != ["str"] and len(labels):
+        raise ValueError(
+            f"adata.obs[{key!r}] must hold labels of one kind, text or numbers (got "
+            f"{' and '.join(kinds)}); convert them, for example with .astype(str)."
+        )
+    return labels.astype(object)
+
+
+def check_unique_genes(genes: Iterable[str], source: str) -> None:
+    """Raises a ValueError if a gene is named twice; genes are matched by name everywhere."""
+    names = pd.Index(genes)
+    if names.is_unique:
+        return
+    repeated = list(names[names.duplicated()].unique())
+    raise ValueError(
+        f"{source} must name each gene once, as genes are matched by name (got "
+        f"{len(repeated):,} repeated: {_examples(repeated)}). Sum the columns of "
+        "the same gene, or keep them apart with adata.var_names_make_unique(), which adds '-1' "
+        "to the later ones."
+    )
+
+
+def _matrix(adata: "AnnData", layer: str | None) -> Any:
+    if layer is not None:
+        if layer not in adata.layers:
+            raise KeyError(_unknown_name("layer", layer, "adata.layers", adata.layers))
+        return adata.layers[layer]
+    if adata.X is None:
+        raise ValueError(
+            "adata.X must hold the expression values (got None); name the layer that holds "
+            f"them with layer=... (has: {_listing(adata.layers)})."
+        )
+    return adata.X
+
+
+def _in_memory(X: Any, source: str) -> Any:
+    library = type(X).__module__.partition(".")[0]
+    if library == "dask":
+        raise TypeError(
+            f"{source} is a dask array, whose values are not in memory; call .compute() on it "
+            "and assign the result first."
+        )
+    if hasattr(X, "to_memory"):  # sparse, on disk
+        return X.to_memory()
+    return X[()] if library == "h5py" else X
+
+
+def _report_missing(missing: list[str], num_wanted: int, max_missing: float) -> None:
+    if not missing:
+        return
+    share = len(missing) / num_wanted
+    lacking = (
+        f"The cells lack {len(missing):,} of the {num_wanted:,} genes of the training "
+        f"({share:.1%}): {_examples(missing)}"
+    )
+    if share > max_missing:
+        raise ValueError(
+            f"{lacking}. At most {max_missing:.0%} may be missing: use cells with these genes, "
+            "or pass a larger max_missing to have them filled with zeros."
+        )
+    warnings.warn(f"{lacking}. They are filled with zeros.", stacklevel=3)
+
+
+def _no_shared_genes(
+    genes: Iterable[str], target_genes: Iterable[str], obs_names: Iterable[str] | None
+) -> str:
+    if obs_names is not None and set(obs_names) & set(target_genes):
+        return (
+            "None of the columns is a gene of the training, but adata.obs_names look like "
+            "genes: the matrix is transposed; pass adata.T."
+        )
+    from genegraph.interactions.identifiers import explain_mismatch  # costly, rarely needed
+
+    return explain_mismatch(genes, target_genes, label_b="the model")
+
+
+def _unknown_name(what: str, name: object, place: str, names: Iterable[Any]) -> str:
+    known = [str(known) for known in names]
+    close = get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return f"No {what} {name!r} in {place}{hint} (has: {_listing(known)})"
+
+
+def _listing(names: Iterable[Any]) -> str:
+    return ", ".join(repr(str(name)) for name in names) or "none"
+
+
+def _examples(names: Sequence[str], shown: int = 3) -> str:
+    text = _listing(names[:shown])
+    return text if len(names) <= shown else f"{text} and {len(names) - shown:,} more"

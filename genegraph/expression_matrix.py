@@ -1,0 +1,121 @@
+"""Matrices of cells x genes, dense or sparse alike: tidy them, walk them, take columns."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+Matrix: TypeAlias = NDArray[Any] | sp.csr_matrix | sp.csr_array
+
+BLOCK_VALUES = 4_000_000  # how many values a pass over the cells looks at together
+
+
+def as_matrix(X: Any, source: str) -> Matrix:
+    """Brings any dense or sparse matrix of numbers to a C-order array or tidy CSR.
+
+    The number format stays; memory is shared where nothing had to change.
+    """
+    sparse = sp.issparse(X)
+    matrix: Any = X if sparse else np.asarray(X)
+    if matrix.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{source} must hold real numbers (got dtype {matrix.dtype}); convert them first, "
+            "for example with .astype('float32')."
+        )
+    if matrix.ndim != 2:
+        raise ValueError(
+            f"{source} must have shape (num_cells, num_genes) (got {tuple(matrix.shape)})."
+        )
+    return _tidy_csr(matrix) if sparse else np.ascontiguousarray(matrix)
+
+
+def check_finite(
+    X: Matrix,
+    source: str,
+    cells: Sequence[Any] | None = None,
+    genes: Sequence[Any] | None = None,
+) -> None:
+    """Raises a ValueError that counts NaN and infinite values and names where the first is."""
+    count, first = 0, (0, 0)
+    for rows in row_blocks(X):
+        bad = np.flatnonzero(~np.isfinite(stored(X, rows)))
+        if bad.size and not count:
+            first = _position(X, rows.start, int(bad[0]))
+        count += bad.size
+    if not count:
+        return
+    cell, gene = first
+    where = f"cell {cells[cell] if cells is not None else cell!r}"
+    where += f", gene {genes[gene] if genes is not None else gene!r}"
+    raise ValueError(
+        f"{source} must hold finite numbers (got {count:,} NaN or infinite, the first in "
+        f"{where}). Find where they came from; a gene that was not measured is better left out."
+    )
+
+
+def as_float32(X: Matrix) -> Matrix:
+    """Converts the number format, without a copy where it is float32 already."""
+    if isinstance(X, np.ndarray):
+        return X.astype(np.float32, order="C", copy=False)
+    return X.astype(np.float32, copy=False)
+
+
+def take_columns(X: Matrix, columns: NDArray[np.int64]) -> Matrix:
+    """Takes these columns, with zeros where the number is -1; dense or sparse."""
+    found = np.flatnonzero(columns >= 0)
+    if isinstance(X, np.ndarray):
+        out = np.zeros((X.shape[0], len(columns)), dtype=X.dtype)
+        out[:, found] = X[:, columns[found]]
+        return out
+    new_column = np.full(X.shape[1], -1, dtype=X.indices.dtype)
+    new_column[columns[found]] = found
+    indices = new_column[X.indices]
+    kept = indices >= 0
+    kept_before = np.concatenate([[0], np.cumsum(kept)])
+    indptr = kept_before[X.indptr].astype(X.indptr.dtype)
+    aligned = type(X)((X.data[kept], indices[kept], indptr), shape=(X.shape[0], len(columns)))
+    aligned.sort_indices()
+    return aligned
+
+
+def row_blocks(X: Matrix) -> Iterator[slice]:
+    """Walks the cells in blocks, so that temporary arrays stay small."""
+    step = max(1, BLOCK_VALUES // max(1, X.shape[1]))
+    for start in range(0, X.shape[0], step):
+        yield slice(start, min(start + step, X.shape[0]))
+
+
+def stored(X: Matrix, rows: slice) -> NDArray[Any]:
+    """Views the values of these rows in one line; of a sparse matrix those it stores."""
+    if isinstance(X, np.ndarray):
+        return X[rows].reshape(-1)
+    return X.data[X.indptr[rows.start] : X.indptr[rows.stop]]
+
+
+def stored_per_row(X: Matrix, rows: slice) -> NDArray[np.int64]:
+    """Counts the values that `stored` gives for each of these rows."""
+    if isinstance(X, np.ndarray):
+        return np.full(rows.stop - rows.start, X.shape[1])
+    return np.diff(X.indptr[rows.start : rows.stop + 1]).astype(np.int64)
+
+
+def _position(X: Matrix, first_row: int, index: int) -> tuple[int, int]:
+    if isinstance(X, np.ndarray):
+        row, column = divmod(index, X.shape[1])
+        return first_row + row, column
+    index += int(X.indptr[first_row])
+    return int(np.searchsorted(X.indptr, index, side="right")) - 1, int(X.indices[index])
+
+
+def _tidy_csr(X: Any) -> sp.csr_matrix | sp.csr_array:
+    csr_class = sp.csr_array if isinstance(X, sp.sparray) else sp.csr_matrix
+    if X.format == "csr":
+        csr = csr_class(X)  # AnnData's views become plain matrices, without a copy
+        if csr.has_canonical_format:
+            return csr
+    # Duplicates are summed: in float64, as a sum may not fit a small integer format.
+    csr = csr_class(X.tocoo().astype(np.float64))
+    csr.sum_duplicates()  # which also sorts the indices
+    return csr
