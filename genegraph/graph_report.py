@@ -147,9 +147,11 @@ def count_matched(provenance: dict[str, Any]) -> int | None:
 
 
 def _describe_steps(provenance: dict[str, Any]) -> str:
+    """What was done after the graph was first built."""
     return ", ".join(
         step["step"] + (f" ({step['overlap']:.1%} of edges unchanged)" if "overlap" in step else "")
         for step in graph_steps(provenance)
+        if step["step"] != "from_interactions"
     )
 
 

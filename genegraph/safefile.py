@@ -161,7 +161,8 @@ def _replace_file(path: Path, content: bytes) -> None:
 
 def _read_header(path: str | os.PathLike[str], content: bytes) -> tuple[str, str]:
     """Gives the JSON text and the hash, from the first bytes: a length, then the header."""
-    if content.startswith((b"PK", b"\x80")):
+    # A length may begin with these bytes by chance; then the JSON header follows it.
+    if content.startswith((b"PK", b"\x80")) and content[8:9] != b"{":
         raise ValueError(
             f"{path} must be a genegraph file (got a zip or pickle file, such as torch.save "
             "writes). Reading those can run programs hidden inside, so genegraph does not."

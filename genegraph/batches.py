@@ -1,0 +1,95 @@
+"""Batches of cells: sparse rows travel to the device, and become dense there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from genegraph.expression_matrix import Matrix
+
+Rows = dict[str, Tensor]
+"""Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR)."""
+
+
+class CellRows(Dataset[Rows]):
+    """Cells and their labels, asked for by lists of positions.
+
+    Args:
+        X: Float32 cells x genes, dense or CSR.
+        y: Number of each cell's class; None where labels play no part.
+    """
+
+    def __init__(self, X: Matrix, y: NDArray[np.int64] | None = None) -> None:
+        self.X, self.y = X, y
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def __getitem__(self, rows: Any) -> Rows:
+        part: Any = self.X[rows]
+        batch: Rows = {}
+        if not isinstance(part, np.ndarray):
+            batch["crow"] = torch.from_numpy(part.indptr.astype(np.int64))
+            batch["col"] = torch.from_numpy(part.indices.astype(np.int64))
+            batch["value"] = torch.from_numpy(part.data)
+            batch["num_genes"] = torch.tensor(part.shape[1])
+        else:
+            batch["x"] = torch.from_numpy(np.ascontiguousarray(part))
+        if self.y is not None:
+            batch["y"] = torch.from_numpy(self.y[rows])
+        return batch
+
+
+def dense(batch: Rows) -> Tensor:
+    """Returns the cells of a batch as ``[num_cells, num_genes]`` on the batch's device."""
+    if "x" in batch:
+        return batch["x"]
+    crow, col = batch["crow"], batch["col"]
+    x = batch["value"].new_zeros(len(crow) - 1, int(batch["num_genes"]))
+    row = torch.repeat_interleave(crow.diff(), output_size=len(col))
+    x[row, col] = batch["value"]
+    return x
+
+
+class BatchOrder(Sampler[list[int]]):
+    """Lists of positions, one list a batch; the order of an epoch depends on seed and epoch only.
+
+    So a run resumed at epoch 7 sees what the uninterrupted run saw.
+
+    Args:
+        num_cells: How many cells there are.
+        batch_size: Cells per batch; the last batch may hold fewer.
+        seed: Shuffle with this seed, or None for the given order.
+    """
+
+    def __init__(self, num_cells: int, batch_size: int, seed: int | None = None) -> None:
+        self.num_cells, self.batch_size, self.seed = num_cells, batch_size, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.num_cells // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(self.num_cells)
+        if self.seed is not None:
+            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+        for first in range(0, self.num_cells, self.batch_size):
+            yield order[first : first + self.batch_size].tolist()
+
+
+def cell_loader(
+    X: Matrix, y: NDArray[np.int64] | None, batch_size: int, seed: int | None = None
+) -> DataLoader[Rows]:
+    """Returns a loader of :class:`CellRows` in :class:`BatchOrder`."""
+    order = BatchOrder(int(X.shape[0]), batch_size, seed)
+    return DataLoader(CellRows(X, y), sampler=order, batch_size=None)

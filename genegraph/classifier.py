@@ -1,0 +1,485 @@
+"""The estimator: cells and a graph in, cell types out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from genegraph.batches import cell_loader, dense
+from genegraph.expression import (
+    align_cells,
+    is_anndata,
+    labels_from_obs,
+    prepare,
+    read_anndata,
+    resolve_values,
+)
+from genegraph.expression_matrix import Matrix
+from genegraph.graph import GeneGraph
+from genegraph.nn import Autoencoder, GeneGCN
+from genegraph.persistence import load_model, save_model
+from genegraph.recipe import Recipe
+from genegraph.splitting import split_validation
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+PRETRAINING = "adam"
+"""The autoencoder's optimiser, as in the write-up."""
+
+
+class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
+    r"""Names cell types from expression, with a gene graph as prior knowledge.
+
+    Each cell's expression :math:`x` is smoothed over graphs of its genes and added to itself, and
+    a fully connected head classifies the sum:
+
+    .. math::
+        x \leftarrow x + \mathrm{relu}(G x W), \qquad
+        G = G_\mathrm{attention}(x) + A, \qquad
+        P(\text{type} \mid x) = \mathrm{softmax}(\mathrm{head}(x))
+
+    Args:
+        graph: The prior :math:`A`, a :class:`~genegraph.GeneGraph`; it is aligned to the genes of
+            the cells.  None leaves the prior out.
+        genes: ``"all"``, or ``"interacting"`` to use only genes with an edge.
+        attention: ``"full"``, over all genes of a cell; ``"edges"``, over each gene's neighbours;
+            None; or ``"auto"``, None.
+        fusion: ``"sum"`` or ``"gate"``, see :class:`~genegraph.nn.GeneGraphConv`.
+        normalize: How the graph's weights are scaled, see :meth:`genegraph.GeneGraph.normalize`:
+            ``"sym"``, ``"row"``, ``"max"`` (the write-up's; hubs then swamp the cell) or None.
+        self_loops: Give each gene an edge to itself.
+        num_layers: Graph layers in a row.
+        num_graphs: Graphs side by side.
+        hidden_channels: Sizes of the head's hidden layers.
+        pretrain: Start the head from an autoencoder's encoder.
+        values: What the numbers are.  ``"counts"``: raw counts, normalised here to 10,000 per
+            cell and log1p.  ``"log1p"``: that already.  ``"features"``: taken as they are.
+            ``"auto"``: recognised for an AnnData (an error if in doubt), features for arrays.
+        optimizer: ``"sgd"`` or ``"adam"`` (the write-up's), see
+            :class:`~genegraph.recipe.Recipe`.
+        lr: Learning rate; None takes the optimiser's default.
+        weight_decay: L2 penalty of the layer that reads the genes; None likewise.
+        batch_size: Cells per step.
+        max_epochs: Passes over the training cells.
+        validation_fraction: Share of each class set aside to choose the best epoch; 0 trains on
+            all cells and keeps the last epoch.
+        patience: Stop after so many epochs without a better validation loss; None never does.
+        class_weight: ``"balanced"``, a dict from label to weight, or None.
+        max_missing: Largest share of the training genes that query cells may lack.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        random_state: Seed of everything random.
+        verbose: Show a progress bar (on terminals).
+        trainer_options: Further arguments of Lightning's Trainer (precision, devices, strategy,
+            logger); they are not saved with the model.
+
+    Attributes:
+        classes_: The cell types, sorted.
+        n_features_in_: Number of genes given to fit.
+        feature_names_in_: Their names, where they have any.
+        graph_: The graph in use, aligned and normalised, or None.
+        network_: The trained :class:`~genegraph.nn.GeneGCN`.
+        history_: One dict per epoch: losses and accuracies.
+        n_iter_: Epochs trained.
+        values_: What the numbers were found to be.
+        layer_: The AnnData layer used.
+
+    Example:
+        >>> import numpy as np
+        >>> from genegraph import GeneGCNClassifier, GeneGraph
+        >>> X = np.array([[9.0, 0.0, 1.0], [0.0, 9.0, 1.0]] * 20)
+        >>> graph = GeneGraph(["A", "B", "C"], [[0, 2], [2, 0]])
+        >>> model = GeneGCNClassifier(graph, hidden_channels=(8,), random_state=0, verbose=False)
+        >>> model.fit(X, ["T", "B"] * 20).predict([[9.0, 0.0, 1.0]]).tolist()
+        ['T']
+    """
+
+    def __init__(
+        self,
+        graph: GeneGraph | None = None,
+        *,
+        genes: str = "all",
+        attention: str | None = "auto",
+        fusion: str = "sum",
+        normalize: Literal["max", "sym", "row"] | None = "sym",
+        self_loops: bool = False,
+        num_layers: int = 1,
+        num_graphs: int = 1,
+        hidden_channels: Sequence[int] = (256, 128),
+        pretrain: bool = False,
+        values: str = "auto",
+        optimizer: str = "sgd",
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        batch_size: int = 64,
+        max_epochs: int = 20,
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        class_weight: str | dict[Any, float] | None = None,
+        max_missing: float = 0.2,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = True,
+        trainer_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.genes = genes
+        self.attention = attention
+        self.fusion = fusion
+        self.normalize = normalize
+        self.self_loops = self_loops
+        self.num_layers = num_layers
+        self.num_graphs = num_graphs
+        self.hidden_channels = hidden_channels
+        self.pretrain = pretrain
+        self.values = values
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.class_weight = class_weight
+        self.max_missing = max_missing
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.trainer_options = trainer_options
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        layer: str | None = None,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+    ) -> GeneGCNClassifier:
+        """Learns to name the cell types.
+
+        Args:
+            X: An AnnData (in memory or backed), or cells x genes as array, DataFrame or scipy
+                sparse matrix.
+            y: The label of each cell; with an AnnData also the name of a column of ``obs``.
+            layer: The AnnData layer that holds the values; None takes ``X``.
+            checkpoint_dir: Folder for checkpoints; a fit that was interrupted goes on from there.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            KeyError: If the AnnData has no such column or layer.
+            TypeError: If an argument has the wrong kind.
+            ValueError: If values, labels, genes or options are not as they must be.
+        """
+        self._check_options()
+        features, labels = self._read_training(X, y, layer)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"'y' must hold at least 2 classes (got 1 class: {self.classes_.tolist()[0]!r})."
+            )
+        self._align_graph()
+        features = self._in_use(features)
+        rng = check_random_state(self.random_state)
+        train, val = split_validation(codes.astype(np.int64), self.validation_fraction, rng)
+        with torch.random.fork_rng():
+            seed = int(rng.randint(2**31 - 1))
+            torch.manual_seed(seed)
+            self._train(features, codes.astype(np.int64), train, val, seed, checkpoint_dir)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Returns the probability of each class, ``[num_cells, num_classes]``."""
+        check_is_fitted(self)
+        features = self._read_query(X)
+        device = self._torch_device()
+        network = self.network_.to(device).eval()
+        edges: tuple[Any, Any] = (None, None)
+        if self.graph_ is not None:
+            edges = (self.graph_.to_edge_index().to(device), self.graph_.edge_weight.to(device))
+        parts = []
+        with torch.inference_mode():
+            for batch in cell_loader(features, None, self.batch_size):
+                x = dense({name: part.to(device) for name, part in batch.items()})
+                parts.append(network(x, *edges).softmax(dim=1).cpu())
+        self.network_.cpu()
+        proba: NDArray[np.float32] = torch.cat(parts).numpy()
+        return proba
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Returns the most probable class of each cell."""
+        check_is_fitted(self)
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return labels
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Returns the share of cells named rightly; ``y`` as in :meth:`fit`."""
+        labels = labels_from_obs(X, y) if is_anndata(X) and isinstance(y, str) else y
+        return float(accuracy_score(labels, self.predict(X), sample_weight=sample_weight))
+
+    def annotate(self, adata: AnnData, key: str = "genegraph") -> None:
+        """Writes the predictions into an AnnData, in place.
+
+        Args:
+            adata: The cells to name.
+            key: Writes ``obs[key]`` (categorical), ``obs[key + "_confidence"]`` (probability of
+                the named class) and ``obsm[key + "_proba"]`` (a DataFrame, one column a class).
+        """
+        check_is_fitted(self)
+        if not is_anndata(adata):
+            raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
+        proba = self.predict_proba(adata)
+        named = pd.Categorical(self.classes_[proba.argmax(axis=1)], categories=self.classes_)
+        adata.obs[key] = pd.Series(named, index=adata.obs_names)
+        adata.obs[key + "_confidence"] = proba.max(axis=1)
+        columns = [str(label) for label in self.classes_]
+        adata.obsm[key + "_proba"] = pd.DataFrame(proba, index=adata.obs_names, columns=columns)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the fitted model into one file: weights, genes, classes, graph, settings.
+
+        The file is safetensors with JSON in its header; no pickle.
+        """
+        check_is_fitted(self)
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> GeneGCNClassifier:
+        """Reads a model that :meth:`save` wrote; nothing in the file is executed.
+
+        Raises:
+            ValueError: If the file is not a model, is damaged, or is from a newer version.
+        """
+        return load_model(cls, path)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = self._smooths()
+        return tags
+
+    def _check_options(self) -> None:
+        if self.graph is not None and not isinstance(self.graph, GeneGraph):
+            raise TypeError(
+                f"'graph' must be a GeneGraph or None (got {type(self.graph).__name__}). "
+                "Build one with GeneGraph.from_interactions(table)."
+            )
+        choices: dict[str, tuple[Any, ...]] = {
+            "genes": ("all", "interacting"),
+            "attention": ("auto", "full", "edges", None),
+            "fusion": ("sum", "gate"),
+            "normalize": ("max", "sym", "row", None),
+            "device": ("auto", "cpu", "cuda"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name!r} must be one of {allowed} (got {getattr(self, name)!r})."
+                )
+        if self.graph is None and self.attention == "edges":
+            raise ValueError("attention='edges' needs a graph (got graph=None).")
+        if self.graph is None and self.genes == "interacting":
+            raise ValueError("genes='interacting' needs a graph (got graph=None).")
+        if not 0 <= self.max_missing <= 1:
+            raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {self.max_missing!r}).")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise RuntimeError(
+                "device='cuda' was asked for, but torch sees no CUDA device; use device='auto' "
+                "to fall back to the CPU."
+            )
+        self._recipe(0)
+
+    def _attention(self) -> str | None:
+        return None if self.attention == "auto" else self.attention
+
+    def _smooths(self) -> bool:
+        """Whether there is any graph layer."""
+        return self.graph is not None or self._attention() is not None
+
+    def _recipe(self, seed: int, optimizer: str | None = None) -> Recipe:
+        return Recipe(
+            optimizer=optimizer or self.optimizer,
+            lr=None if optimizer else self.lr,
+            weight_decay=None if optimizer else self.weight_decay,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            seed=seed,
+        )
+
+    def _read_training(self, X: Any, y: Any, layer: str | None) -> tuple[Matrix, NDArray[Any]]:
+        if is_anndata(X):
+            self.layer_ = layer
+            matrix, names = read_anndata(X, layer)
+            labels = labels_from_obs(X, y) if isinstance(y, str) else y
+            if labels is None or len(labels) != len(X):
+                raise ValueError(
+                    "'y' must name a column of adata.obs or hold one label per cell (got "
+                    f"{'None' if labels is None else len(labels)} for {len(X)} cells)."
+                )
+            labels = np.asarray(labels)
+            self.feature_names_in_ = names
+            self.n_features_in_ = len(names)
+            source = _source(layer)
+        else:
+            if layer is not None:
+                raise ValueError(f"'layer' needs an AnnData (got {type(X).__name__}).")
+            self.layer_ = None
+            matrix, labels = validate_data(self, X, y, accept_sparse="csr", dtype="numeric")
+            source = "X"
+        check_classification_targets(labels)
+        self.values_ = resolve_values(matrix, self.values, is_anndata(X), source=source)
+        return self._prepare(matrix, source, fitted=False), labels
+
+    def _read_query(self, X: Any) -> Matrix:
+        """Cells in the training's genes, on the scale the network was trained on."""
+        if is_anndata(X):
+            matrix = self._match_genes(X)
+        else:
+            matrix = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
+            matrix = self._prepare(matrix, "X", fitted=True)
+        return self._in_use(matrix)
+
+    def _match_genes(self, adata: AnnData) -> Matrix:
+        if not hasattr(self, "feature_names_in_"):
+            raise ValueError(
+                "The model was fitted on an array without gene names, so an AnnData cannot be "
+                "matched to it; pass an array with the same columns, or fit on an AnnData."
+            )
+        matrix, names = read_anndata(adata, self.layer_)
+        return align_cells(
+            self._prepare(matrix, _source(self.layer_), fitted=True),
+            names,
+            self.feature_names_in_,
+            max_missing=self.max_missing,
+            obs_names=adata.obs_names,
+        )
+
+    def _prepare(self, matrix: Any, source: str, fitted: bool) -> Matrix:
+        smooths = self._smooths()
+        return prepare(matrix, self.values_, nonnegative=smooths, source=source, fitted=fitted)
+
+    def _in_use(self, matrix: Any) -> Matrix:
+        """The columns the network reads."""
+        if self._columns is None:
+            return matrix  # type: ignore[no-any-return]
+        rows = matrix if isinstance(matrix, np.ndarray) else matrix.tocsr()
+        chosen: Matrix = rows[:, self._columns]
+        return chosen
+
+    def _align_graph(self) -> None:
+        """Sets ``graph_`` and the columns in use."""
+        self.graph_: GeneGraph | None = None
+        self._aligned: GeneGraph | None = None  # what is saved: before normalisation
+        self._columns: NDArray[np.int64] | None = None
+        if self.graph is None:
+            return
+        if hasattr(self, "feature_names_in_"):
+            graph = self.graph.align([str(name) for name in self.feature_names_in_])
+        elif self.graph.num_genes == self.n_features_in_:
+            graph = self.graph
+        else:
+            raise ValueError(
+                "X has no gene names, so the graph must have its columns in order: "
+                f"{self.n_features_in_} genes (got {self.graph.num_genes}). Pass a DataFrame or "
+                "an AnnData to match by name."
+            )
+        self._aligned = graph
+        if self.genes == "interacting":
+            place = {gene: i for i, gene in enumerate(graph.genes)}
+            graph = graph.interacting()
+            self._columns = np.array([place[gene] for gene in graph.genes])
+        if self.normalize is not None or self.self_loops:
+            graph = graph.normalize(self.normalize, self_loops=self.self_loops)
+        self.graph_ = graph
+
+    def _build(self, num_genes: int) -> GeneGCN:
+        return GeneGCN(
+            num_genes,
+            len(self.classes_),
+            hidden_channels=tuple(self.hidden_channels),
+            attention=self._attention(),
+            fusion=self.fusion,
+            num_layers=self.num_layers if self._smooths() else 0,
+            num_graphs=self.num_graphs,
+        )
+
+    def _train(
+        self,
+        features: Matrix,
+        codes: NDArray[np.int64],
+        train_rows: NDArray[np.int64],
+        val_rows: NDArray[np.int64],
+        seed: int,
+        checkpoint_dir: str | os.PathLike[str] | None,
+    ) -> None:
+        from genegraph.training import CellTypeTask, RestoreTask, train  # imports matplotlib
+
+        cells = (features[train_rows], codes[train_rows])
+        validation = (features[val_rows], codes[val_rows]) if len(val_rows) else None
+        options: dict[str, Any] = {
+            "device": self._accelerator(),
+            "verbose": self.verbose,
+            "trainer_options": self.trainer_options,
+        }
+        self.network_ = self._build(int(features.shape[1]))
+        if self.pretrain:
+            coder = Autoencoder(int(features.shape[1]), tuple(self.hidden_channels))
+            train(RestoreTask(coder, self._recipe(seed, PRETRAINING)), cells, validation, **options)
+            self.network_.init_from(coder)
+        task = CellTypeTask(
+            self.network_, self._recipe(seed), self.graph_, self._class_weight(cells[1])
+        )
+        if checkpoint_dir is not None:
+            options["checkpoint_dir"] = Path(checkpoint_dir)
+            options["fingerprint"] = self._fingerprint(features, codes)
+        train(task, cells, validation, **options)
+        self.history_ = task.history
+        self.n_iter_ = len(task.history)
+
+    def _class_weight(self, codes: NDArray[np.int64]) -> torch.Tensor | None:
+        if self.class_weight is None:
+            return None
+        weight = compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[codes]
+        )
+        return torch.as_tensor(weight, dtype=torch.float32)
+
+    def _fingerprint(self, features: Matrix, codes: NDArray[np.int64]) -> str:
+        """What makes two fits the same one; how they run (device, verbosity) does not count."""
+        aside = ("graph", "device", "verbose", "trainer_options", "max_missing")
+        settings = {k: v for k, v in sorted(self.get_params().items()) if k not in aside}
+        graph = None if self.graph_ is None else self.graph_.content_hash
+        digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
+        parts = (features.data, features.indices) if sp.issparse(features) else (features,)
+        for part in (*parts, codes):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    def _accelerator(self) -> str:
+        return {"cuda": "gpu"}.get(self.device, self.device)
+
+    def _torch_device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+
+def _source(layer: str | None) -> str:
+    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"

@@ -1,0 +1,96 @@
+"""How a network is trained: the optimiser and its schedule, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from genegraph.nn import GeneGCN
+
+OPTIMIZERS = ("sgd", "adam")
+
+DEFAULTS: dict[str, dict[str, float]] = {
+    "sgd": {"lr": 0.02, "weight_decay": 0.03},
+    "adam": {"lr": 1e-3, "weight_decay": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What training needs to know beyond the network and the cells.
+
+    * ``"sgd"``: Nesterov momentum 0.9, a one-cycle learning rate that peaks at ``lr``, and an L2
+      penalty of ``weight_decay`` on the layer that reads the genes.  Gradients are clipped to
+      norm 1, which keeps cells of any scale from blowing up the first steps.
+    * ``"adam"``: the write-up's Adam(0.9, 0.999, 1e-8) at constant ``lr``, same penalty, no
+      clipping.
+
+    Attributes:
+        optimizer: ``"sgd"`` or ``"adam"``.
+        lr: Learning rate; None takes the optimiser's own default.
+        weight_decay: L2 penalty of the first layer; None likewise.
+        batch_size: Cells per step.
+        max_epochs: Passes over the training cells.
+        patience: Stop after so many epochs without a better validation loss; None never does.
+        seed: Seed of the order of cells.
+    """
+
+    optimizer: str = "sgd"
+    lr: float | None = None
+    weight_decay: float | None = None
+    batch_size: int = 64
+    max_epochs: int = 20
+    patience: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"'optimizer' must be one of {OPTIMIZERS} (got {self.optimizer!r}).")
+        for name, value, least in (
+            ("batch_size", self.batch_size, 1),
+            ("max_epochs", self.max_epochs, 1),
+            ("patience", self.patience, 1),
+            ("lr", self.lr, 0),
+            ("weight_decay", self.weight_decay, 0),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"{name!r} must be at least {least} (got {value!r}).")
+
+    @property
+    def clip(self) -> float | None:
+        """Largest norm of the gradient, None for no clipping."""
+        return 1.0 if self.optimizer == "sgd" else None
+
+    def setting(self, name: str) -> float:
+        """Returns ``lr`` or ``weight_decay``, or the optimiser's default for it."""
+        value = getattr(self, name)
+        return DEFAULTS[self.optimizer][name] if value is None else float(value)
+
+    def optimizers(self, network: torch.nn.Module, num_steps: int) -> dict[str, Any]:
+        """Returns what Lightning's ``configure_optimizers`` wants."""
+        lr = self.setting("lr")
+        groups = _groups(network, self.setting("weight_decay"))
+        if self.optimizer == "adam":
+            return {"optimizer": torch.optim.Adam(groups, lr=lr, betas=(0.9, 0.999), eps=1e-8)}
+        sgd = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
+        # Steps 0 .. num_steps - 1 are taken; the schedule is stepped once after each of them.
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            sgd, max_lr=lr, total_steps=num_steps + 1, cycle_momentum=False
+        )
+        return {"optimizer": sgd, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+def _groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The weights that read the genes, penalised, and all others, not."""
+    first: list[torch.Tensor] = []
+    if isinstance(network, GeneGCN):
+        linear = (m for m in network.head.modules() if isinstance(m, torch.nn.Linear))
+        first = [next(linear).weight]
+    others = [p for p in network.parameters() if all(p is not q for q in first)]
+    groups: list[dict[str, Any]] = [
+        {"params": first, "weight_decay": weight_decay},
+        {"params": others},
+    ]
+    return [group for group in groups if group["params"]]

@@ -1,0 +1,267 @@
+"""Training on Lightning: knows networks and matrices, neither AnnData nor gene names."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genegraph.batches import Rows, cell_loader, dense
+from genegraph.checkpoint_io import SafeCheckpointIO
+from genegraph.expression_matrix import Matrix
+from genegraph.graph import GeneGraph
+from genegraph.progress import EpochProgress
+from genegraph.recipe import Recipe
+
+LAST = "last.ckpt"
+"""Name of the file in ``checkpoint_dir`` from which training resumes."""
+
+
+class CellTypeTask(lightning.LightningModule):
+    """Cross-entropy of a network that names cell types.
+
+    Args:
+        network: Called as ``network(x, edge_index, edge_weight)``.
+        recipe: Optimiser and schedule.
+        graph: The prior, or None.
+        class_weight: Weight of each class in the loss, or None.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        recipe: Recipe,
+        graph: GeneGraph | None = None,
+        class_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self.recipe, self.graph = network, recipe, graph
+        self.class_weight: Tensor | None
+        self.register_buffer("class_weight", class_weight, persistent=False)
+        self.history: list[dict[str, float]] = []
+        self._edges: tuple[Tensor | None, Tensor | None] = (None, None)
+        self._sums = {"train": torch.zeros(3), "val": torch.zeros(3)}
+
+    def setup(self, stage: str) -> None:
+        """Moves the graph to the device: an EdgeIndex is no buffer."""
+        if self.graph is not None:
+            device = self.device
+            edges = self.graph.to_edge_index().to(device)
+            self._edges = (edges, self.graph.edge_weight.to(device))
+        self._sums = {part: torch.zeros(3, device=self.device) for part in self._sums}
+
+    def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
+        """Returns the mean loss of a batch and how many cells were named rightly."""
+        logits = self.network(dense(batch), *self._edges)
+        loss = F.cross_entropy(logits, batch["y"], weight=self.class_weight)
+        return loss, (logits.argmax(1) == batch["y"]).sum()
+
+    def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
+        """One step; sums stay on the device until the epoch ends."""
+        return self._count("train", batch)
+
+    def validation_step(self, batch: Rows, batch_idx: int) -> None:
+        """One batch of validation cells."""
+        self._count("val", batch)
+
+    def on_train_epoch_start(self) -> None:
+        """Starts the epoch's sums."""
+        for sums in self._sums.values():
+            sums.zero_()
+
+    def on_validation_epoch_end(self) -> None:
+        """Publishes the loss that early stopping and checkpoints watch."""
+        self.log("val_loss", self._means("val")["val_loss"])
+
+    def on_train_epoch_end(self) -> None:
+        """Adds the epoch to the history."""
+        means = self.epoch_means()
+        self.history.append({"epoch": self.current_epoch + 1, **means})
+        if not np.isfinite(means["train_loss"]):
+            raise FloatingPointError(
+                f"The training loss became {means['train_loss']} in epoch {self.current_epoch + 1}"
+                f"; use a smaller 'lr' (got {self.recipe.setting('lr')})."
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """History and random state belong to the training state."""
+        checkpoint["history"] = self.history
+        checkpoint["rng_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The reverse."""
+        self.history = checkpoint["history"]
+        torch.set_rng_state(checkpoint["rng_state"])
+
+    def configure_optimizers(self) -> Any:
+        """See :meth:`genegraph.recipe.Recipe.optimizers`."""
+        return self.recipe.optimizers(self.network, int(self.trainer.estimated_stepping_batches))
+
+    def epoch_means(self) -> dict[str, float]:
+        """Losses and accuracies of the epoch so far."""
+        parts = ["train"] + (["val"] if self._sums["val"][2] > 0 else [])
+        return {key: value for part in parts for key, value in self._means(part).items()}
+
+    def _count(self, part: str, batch: Rows) -> Tensor:
+        loss, correct = self.compute(batch)
+        num = len(batch["crow"]) - 1 if "crow" in batch else len(batch["x"])
+        self._sums[part] += torch.stack([loss.detach() * num, correct, correct.new_tensor(num)])
+        return loss
+
+    def _means(self, part: str) -> dict[str, float]:
+        loss, correct, num = self._sums[part].tolist()
+        return {f"{part}_loss": loss / num, f"{part}_accuracy": correct / num}
+
+
+class RestoreTask(CellTypeTask):
+    """Mean squared error of an autoencoder that restores its input."""
+
+    def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
+        """Returns the loss and a zero in place of the number of right names."""
+        x = dense(batch)
+        return F.mse_loss(self.network(x), x), x.new_zeros(())
+
+
+class KeepBest(Callback):
+    """Remembers the weights of the epoch with the lowest validation loss."""
+
+    def __init__(self) -> None:
+        self.loss = float("inf")
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Copies the weights if they are the best so far."""
+        loss = float(trainer.callback_metrics["val_loss"])
+        if loss < self.loss:
+            self.loss = loss
+            self.weights = {k: v.clone() for k, v in pl_module.network.state_dict().items()}
+
+    def restore(self, network: torch.nn.Module) -> None:
+        """Puts the best weights back, if there was any validation."""
+        if self.weights:
+            network.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        return {"loss": self.loss, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The reverse."""
+        self.loss, self.weights = state_dict["loss"], state_dict["weights"]
+
+
+class Fingerprint(Callback):
+    """Keeps a checkpoint from being resumed with other cells, genes or settings."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        return {"fingerprint": self.fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses a checkpoint of another fit."""
+        if state_dict["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                "'checkpoint_dir' must belong to this very fit, but holds a checkpoint made with "
+                "other cells, labels or parameters. Choose another folder, or remove "
+                f"{LAST} to start afresh."
+            )
+
+
+def train(
+    task: CellTypeTask,
+    cells: tuple[Matrix, NDArray[np.int64]],
+    validation: tuple[Matrix, NDArray[np.int64]] | None,
+    *,
+    device: str = "auto",
+    verbose: bool = False,
+    checkpoint_dir: str | Path | None = None,
+    fingerprint: str = "",
+    trainer_options: dict[str, Any] | None = None,
+) -> None:
+    """Trains ``task.network`` in place and leaves it with the best weights, on the CPU.
+
+    Args:
+        task: The network and its loss.
+        cells: Matrix and class numbers of the training cells.
+        validation: The same of the validation cells; None trains to the end, on all cells.
+        device: Lightning's accelerator: ``"auto"``, ``"cpu"``, ``"cuda"``.
+        verbose: Show a progress bar (on terminals).
+        checkpoint_dir: Write a checkpoint there after each epoch, and resume from it.
+        fingerprint: What a checkpoint must agree in to be resumed.
+        trainer_options: Further arguments of Lightning's Trainer.
+
+    Raises:
+        FloatingPointError: If the loss is no longer a number.
+        ValueError: If the checkpoint belongs to another fit.
+    """
+    recipe = task.recipe
+    best = KeepBest()
+    callbacks: list[Callback] = [best, Fingerprint(fingerprint)]
+    if verbose:
+        callbacks.append(EpochProgress(recipe.max_epochs))
+    if validation is not None and recipe.patience is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
+    resume = None
+    if checkpoint_dir is not None:
+        last = Path(checkpoint_dir) / LAST
+        resume = str(last) if last.exists() else None
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=checkpoint_dir, filename="last", enable_version_counter=False,
+                save_on_train_epoch_end=True,
+            )
+        )  # fmt: skip
+    options: dict[str, Any] = {
+        "accelerator": device,
+        "devices": 1,
+        "max_epochs": recipe.max_epochs,
+        "gradient_clip_val": recipe.clip,
+        "enable_checkpointing": checkpoint_dir is not None,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "logger": False,
+        "plugins": [SafeCheckpointIO()],
+        **(trainer_options or {}),
+    }
+    options["callbacks"] = [*callbacks, *options.get("callbacks", [])]
+    with _quiet():
+        lightning.Trainer(**options).fit(
+            task,
+            cell_loader(*cells, recipe.batch_size, recipe.seed),
+            None if validation is None else cell_loader(*validation, recipe.batch_size),
+            ckpt_path=resume,
+        )
+    best.restore(task.network)
+    task.network.cpu().eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's hints about loggers and data workers are not for our users."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PossibleUserWarning)
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,273 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from genegraph import GeneGCNClassifier, GeneGraph
+
+SMALL = {
+    "hidden_channels": (16,),
+    "batch_size": 16,
+    "max_epochs": 30,
+    "random_state": 0,
+    "verbose": False,
+}
+
+
+@parametrize_with_checks([GeneGCNClassifier(max_epochs=60, hidden_channels=(16, 16))])
+def test_scikit_learn_contract(estimator, check):
+    with warnings.catch_warnings():
+        # Checks that hand over data in odd orders or numbers warn of their own accord.
+        warnings.simplefilter("ignore")
+        check(estimator)
+
+
+def test_learns_separable_cells_and_labels_new_ones(adata, graph):
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata[::2], "cell_type")
+    assert model.score(adata[1::2], "cell_type") > 0.95
+    assert model.classes_.tolist() == ["B cell", "NK cell", "T cell"]
+    assert model.values_ == "counts"
+    assert model.n_iter_ == len(model.history_) == 30
+    assert model.history_[-1]["train_loss"] < model.history_[0]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": None},
+        {"attention": "full"},
+        {"attention": "edges"},
+        {"attention": "full", "fusion": "gate"},
+        {"attention": "full", "num_layers": 2, "num_graphs": 2},
+        {"normalize": "max", "self_loops": True},
+        {"normalize": "row"},
+        {"normalize": None},
+        {"genes": "interacting"},
+        {"optimizer": "adam", "lr": 0.01},
+        {"pretrain": True},
+        {"class_weight": "balanced"},
+        {"patience": 2},
+        {"validation_fraction": 0},
+        {"hidden_channels": ()},
+    ],
+    ids=str,
+)
+def test_every_option_trains_a_layer_with_a_gradient(adata, graph, options):
+    if "hidden_channels" in options and not options["hidden_channels"]:
+        options = {**options, "max_epochs": 20}
+    model = GeneGCNClassifier(graph, **{**SMALL, **options}).fit(adata, "cell_type")
+    assert model.score(adata, "cell_type") > 0.9
+    assert np.allclose(model.predict_proba(adata).sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_graph_layer_has_a_gradient_when_fit_starts(adata, graph, seed):
+    model = GeneGCNClassifier(
+        graph, attention="full", **{**SMALL, "max_epochs": 1, "lr": 1e-12, "random_state": seed}
+    ).fit(adata, "cell_type")
+    x = torch.from_numpy(np.log1p(adata.X.toarray()))
+    edges = (model.graph_.to_edge_index(), model.graph_.edge_weight)
+    model.network_(x, *edges).square().sum().backward()
+    conv = model.network_.layers[0][0]
+    assert conv.weight.grad.abs().sum() > 0
+    assert conv.theta.weight.grad.abs().sum() > 0
+
+
+def test_without_graph_and_attention_genes_do_not_mix(adata):
+    model = GeneGCNClassifier(**SMALL).fit(adata, "cell_type")
+    assert len(list(model.network_.layers)) == 0
+    x = torch.rand(2, 12)
+    assert torch.equal(model.network_.smooth(x), x)
+
+
+def test_attention_alone_needs_no_graph(adata):
+    model = GeneGCNClassifier(attention="full", **SMALL).fit(adata, "cell_type")
+    assert model.graph_ is None
+    assert model.score(adata, "cell_type") > 0.9
+
+
+def test_genes_are_matched_by_name_in_any_order(adata, graph):
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    shuffled = adata[:, np.random.default_rng(0).permutation(12)].copy()
+    assert np.allclose(model.predict_proba(shuffled), model.predict_proba(adata), atol=1e-6)
+
+
+def test_a_few_missing_genes_are_filled_and_said(adata, graph):
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    fewer = adata[:, :11].copy()
+    with pytest.warns(UserWarning, match="lack 1 of the 12 genes"):
+        named = model.predict(fewer)
+    assert (named == adata.obs["cell_type"]).mean() > 0.9
+
+
+def test_storage_does_not_matter(adata, graph, tmp_path):
+    import anndata
+
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    expected = model.predict_proba(adata)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    others = [adata.copy(), adata.copy(), anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")]
+    others[0].X = adata.X.toarray()
+    others[1].X = sp.csc_matrix(adata.X)
+    for other in others:
+        assert np.array_equal(model.predict_proba(other), expected)
+
+
+def test_cells_do_not_see_each_other(adata, graph):
+    model = GeneGCNClassifier(graph, attention="full", **SMALL).fit(adata, "cell_type")
+    whole = model.predict_proba(adata)
+    order = np.random.default_rng(0).permutation(120)
+    assert np.allclose(model.predict_proba(adata[order]), whole[order], atol=1e-6)
+    alone = np.vstack([model.predict_proba(adata[i : i + 1]) for i in range(5)])
+    assert np.allclose(alone, whole[:5], atol=1e-6)
+
+
+def test_same_seed_same_model_and_other_seed_another(adata, graph):
+    def fitted(seed):
+        return GeneGCNClassifier(graph, **{**SMALL, "random_state": seed}).fit(adata, "cell_type")
+
+    assert np.array_equal(fitted(1).predict_proba(adata), fitted(1).predict_proba(adata))
+    assert not np.array_equal(fitted(1).predict_proba(adata), fitted(2).predict_proba(adata))
+
+
+def test_fit_leaves_the_callers_randomness_alone(adata):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    GeneGCNClassifier(**SMALL).fit(adata, "cell_type")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_annotate_writes_labels_confidence_and_probabilities(adata, graph, tmp_path):
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    query = adata.copy()
+    assert model.annotate(query, key="ours") is None
+    assert query.obs["ours"].cat.categories.tolist() == ["B cell", "NK cell", "T cell"]
+    assert (query.obs["ours"].astype(str) == model.predict(query)).all()
+    proba = query.obsm["ours_proba"]
+    assert proba.columns.tolist() == model.classes_.tolist()
+    assert np.array_equal(query.obs["ours_confidence"], proba.to_numpy().max(1))
+    query.write_h5ad(tmp_path / "named.h5ad")
+
+
+def test_arrays_sparse_and_frames_agree(counts, genes):
+    X, y = counts
+    frame = pd.DataFrame(X, columns=genes)
+    by_array = GeneGCNClassifier(values="counts", **SMALL).fit(X, y).predict_proba(X)
+    sparse = sp.csr_matrix(X)
+    by_sparse = GeneGCNClassifier(values="counts", **SMALL).fit(sparse, y).predict_proba(sparse)
+    by_frame = GeneGCNClassifier(values="counts", **SMALL).fit(frame, y).predict_proba(frame)
+    assert np.array_equal(by_array, by_frame)
+    assert np.allclose(by_array, by_sparse, atol=1e-6)
+
+
+def test_a_frame_matches_the_graph_by_name(counts, genes, graph):
+    X, y = counts
+    frame = pd.DataFrame(X[:, ::-1], columns=genes[::-1])
+    model = GeneGCNClassifier(graph, **SMALL).fit(frame, y)
+    assert model.graph_.genes == tuple(genes[::-1])
+
+
+def test_interacting_genes_only(adata, graph):
+    extended = graph.align([*graph.genes[:6], *graph.genes[6:]])
+    cut = GeneGraph(extended.genes, [[0, 1], [1, 0]], [1.0, 1.0])
+    model = GeneGCNClassifier(cut, genes="interacting", **SMALL).fit(adata, "cell_type")
+    assert model.network_.num_genes == 2
+    assert model.n_features_in_ == 12
+    assert model.predict(adata).shape == (120,)
+
+
+def test_clone_grid_search_and_pipeline(counts, graph):
+    X, y = counts
+    model = GeneGCNClassifier(graph, **{**SMALL, "max_epochs": 3})
+    assert clone(model).get_params()["graph"] == graph
+    search = GridSearchCV(model, {"normalize": ["sym", "row"]}, cv=2).fit(X, y)
+    assert search.best_params_["normalize"] in ("sym", "row")
+    pipeline = make_pipeline(MaxAbsScaler(), GeneGCNClassifier(graph, **SMALL)).fit(X, y)
+    assert pipeline.score(X, y) > 0.9
+
+
+def test_a_rare_class_stays_in_training(counts):
+    X, y = counts
+    y = y.astype(object)
+    y[0] = "single cell"
+    model = GeneGCNClassifier(**SMALL).fit(X, y)
+    assert "single cell" in model.classes_
+
+
+def test_save_and_load_give_the_same_probabilities(adata, graph, tmp_path):
+    options = {"attention": "full", "genes": "interacting", "class_weight": "balanced"}
+    model = GeneGCNClassifier(graph, **options, **SMALL).fit(adata, "cell_type")
+    model.save(tmp_path / "model.genegraph")
+    loaded = GeneGCNClassifier.load(tmp_path / "model.genegraph")
+    assert np.array_equal(loaded.predict_proba(adata), model.predict_proba(adata))
+    assert loaded.classes_.tolist() == model.classes_.tolist()
+    assert loaded.classes_.dtype == model.classes_.dtype
+    assert loaded.history_ == model.history_
+    assert loaded.graph_ == model.graph_
+    assert loaded.feature_names_in_.tolist() == model.feature_names_in_.tolist()
+    again = clone(loaded).fit(adata, "cell_type")
+    assert np.array_equal(again.predict_proba(adata), model.predict_proba(adata))
+
+
+@pytest.mark.parametrize("labels", [[3, 1], [True, False], ["b", "a"], [2.0, 1.0]], ids=str)
+def test_labels_keep_their_kind_through_a_file(counts, labels, tmp_path):
+    X, _ = counts
+    y = np.array(labels * 60)
+    model = GeneGCNClassifier(**{**SMALL, "max_epochs": 1}).fit(X, y)
+    model.save(tmp_path / "m")
+    loaded = GeneGCNClassifier.load(tmp_path / "m")
+    assert loaded.predict(X).dtype == model.predict(X).dtype
+    assert loaded.predict(X).tolist() == model.predict(X).tolist()
+
+
+def test_a_checkpointed_fit_resumes_to_the_same_weights(adata, graph, tmp_path):
+    from lightning.pytorch.callbacks import Callback
+
+    class Interrupt(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 4:
+                raise RuntimeError("power cut")
+
+    options = {**SMALL, "max_epochs": 8}
+    expected = GeneGCNClassifier(graph, **options).fit(adata, "cell_type").predict_proba(adata)
+    broken = GeneGCNClassifier(graph, trainer_options={"callbacks": [Interrupt()]}, **options)
+    with pytest.raises(RuntimeError, match="power cut"):
+        broken.fit(adata, "cell_type", checkpoint_dir=tmp_path)
+    model = GeneGCNClassifier(graph, **options)
+    model.fit(adata, "cell_type", checkpoint_dir=tmp_path)
+    assert model.n_iter_ == 8
+    assert np.array_equal(model.predict_proba(adata), expected)
+    other = GeneGCNClassifier(graph, **{**options, "lr": 0.5})
+    with pytest.raises(ValueError, match="must belong to this very fit"):
+        other.fit(adata, "cell_type", checkpoint_dir=tmp_path)
+
+
+def test_unfitted_says_so(adata):
+    with pytest.raises(NotFittedError):
+        GeneGCNClassifier().predict(adata)
+
+
+def test_fit_returns_self_and_accepts_labels_beside_anndata(adata):
+    model = GeneGCNClassifier(**{**SMALL, "max_epochs": 1})
+    assert model.fit(adata, adata.obs["cell_type"]) is model
+    assert model.score(adata, adata.obs["cell_type"]) >= 0
+
+
+def test_a_layer_is_remembered(adata, graph):
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = adata.X * 0
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type", layer="counts")
+    assert model.score(adata, "cell_type") > 0.9
+    del adata.layers["counts"]
+    with pytest.raises(KeyError, match="No layer 'counts'"):
+        model.predict(adata)

@@ -1,0 +1,245 @@
+import subprocess
+import sys
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from genegraph import __version__
+from genegraph.cli import main
+
+GENES = ["CD79A", "CD79B", "MS4A1", "CD3D", "CD3E", "CD2"]
+
+
+def make_cells(num_cells, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.where(np.arange(num_cells) % 2 == 0, "B cell", "T cell")
+    own = (labels[:, None] == "B cell") == (np.arange(6)[None, :] < 3)
+    return anndata.AnnData(
+        rng.poisson(np.where(own, 20, 2)).astype("float32"),
+        obs=pd.DataFrame({"cell_type": labels}, index=[f"cell{i}" for i in range(num_cells)]),
+        var=pd.DataFrame(index=GENES),
+    )
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder with labelled cells, cells to label, and a table of edges."""
+    make_cells(60, seed=0).write_h5ad(tmp_path / "cells.h5ad")
+    make_cells(20, seed=1).write_h5ad(tmp_path / "query.h5ad")
+    (tmp_path / "edges.tsv").write_text(
+        "gene_a\tgene_b\tscore\nCD79A\tCD79B\t1.0\nCD79A\tMS4A1\t0.5\nCD3D\tCD3E\t1.0\n"
+    )
+    return tmp_path
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def fit(files, *more):
+    cells, model = files / "cells.h5ad", files / "m.genegraph"
+    return run("fit", cells, "--labels", "cell_type", "--model", model, "--epochs", 5, *more)
+
+
+def predict(files, out, *more):
+    return run(
+        "predict", files / "query.h5ad", "--model", files / "m.genegraph", "--out", out, *more
+    )
+
+
+def test_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.split() == ["genegraph", __version__]
+
+
+@pytest.mark.parametrize("words", [[], ["fit"], ["predict", "q.h5ad"], ["train"]])
+def test_wrong_words_show_the_usage(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert "usage: genegraph" in capsys.readouterr().err
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom genegraph.cli import make_parser\nmake_parser().format_help()\n"
+        "print([m for m in ('torch', 'pandas', 'anndata', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["demo", "fit", "predict"])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert command in capsys.readouterr().out
+
+
+def test_fit_then_predict_to_csv(files, capsys):
+    assert fit(files, "--edges", files / "edges.tsv") == 0
+    assert "5 of 6 genes interact" in capsys.readouterr().out
+    assert predict(files, files / "out.csv") == 0
+    table = pd.read_csv(files / "out.csv")
+    assert list(table.columns) == ["cell", "predicted", "confidence"]
+    assert table["cell"].tolist() == [f"cell{i}" for i in range(20)]
+    assert (table["predicted"] == make_cells(20, seed=1).obs["cell_type"].to_numpy()).mean() > 0.9
+
+
+def test_predict_to_h5ad_uses_the_key(files):
+    assert fit(files) == 0
+    assert predict(files, files / "out.h5ad", "--key", "guess") == 0
+    found = anndata.read_h5ad(files / "out.h5ad")
+    assert {"cell_type", "guess", "guess_confidence"} <= set(found.obs.columns)
+    assert found.obsm["guess_proba"].shape == (20, 2)
+
+
+def test_fit_says_when_there_is_no_graph(files, capsys):
+    assert fit(files) == 0
+    assert "training without a graph" in capsys.readouterr().out
+
+
+def test_several_interaction_files_become_one_graph(files, capsys):
+    (files / "9606.protein.links.v12.0.txt").write_text(
+        "protein1 protein2 combined_score\n9606.P1 9606.P2 900\n9606.P2 9606.P1 900\n"
+    )
+    (files / "9606.protein.info.v12.0.txt").write_text(
+        "#string_protein_id\tpreferred_name\n9606.P1\tCD3D\n9606.P2\tCD2\n"
+    )
+    links, info = sorted(files.glob("9606*"), reverse=True)
+    assert fit(files, "--edges", files / "edges.tsv", "--links", links, "--info", info) == 0
+    assert "6 of 6 genes interact" in capsys.readouterr().out
+
+
+def test_same_seed_same_labels(files):
+    tables = []
+    for turn in range(2):
+        assert fit(files, "--force", "--seed", 3) == 0
+        assert predict(files, files / f"{turn}.csv") == 0
+        tables.append((files / f"{turn}.csv").read_text())
+    assert tables[0] == tables[1]
+
+
+def test_results_are_not_overwritten_unless_forced(files, capsys):
+    (files / "m.genegraph").write_text("precious")
+    assert fit(files) == 2
+    assert "exists already; name another file or pass --force" in capsys.readouterr().err
+    assert (files / "m.genegraph").read_text() == "precious"
+
+
+def words_of_fit(files, **changed):
+    words = {"labels": "cell_type", "model": files / "new.genegraph", **changed}
+    cells = words.pop("cells", files / "cells.h5ad")
+    return ["fit", cells, *(part for key, value in words.items() for part in (f"--{key}", value))]
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"cells": "nowhere.h5ad"}, "nowhere.h5ad does not exist"),
+        ({"links": "nowhere.txt"}, "nowhere.txt does not exist"),
+        ({"model": "nowhere/m.genegraph"}, "The folder nowhere for m.genegraph does not exist"),
+        ({"model": "."}, "is a folder"),
+        ({"labels": "celltype"}, "did you mean 'cell_type'"),
+        ({"cells": "edges.tsv"}, "edges.tsv could not be read as cells"),
+    ],
+)
+def test_bad_input_of_fit_is_one_line_and_no_model(files, changed, match, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    assert run(*words_of_fit(files, **changed)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("genegraph: error: ")
+    assert said.count("\n") == 1
+    assert match in said
+    assert not (files / "new.genegraph").exists()
+
+
+def test_names_without_links_are_refused(files, capsys):
+    assert run(*words_of_fit(files, info=files / "edges.tsv")) == 2
+    assert "give --links as well" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "match"),
+    [
+        ("labels.txt", "--out must end in .csv or .h5ad (got 'labels.txt')"),
+        ("nowhere/labels.csv", "The folder nowhere for labels.csv does not exist"),
+        ("query.h5ad", "pass --force"),
+        ("labels.csv", "m.genegraph does not exist"),
+    ],
+)
+def test_bad_input_of_predict_is_one_line(files, out, match, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    assert run("predict", "query.h5ad", "--model", "m.genegraph", "--out", out) == 2
+    said = capsys.readouterr().err
+    assert match in said
+    assert said.count("\n") == 1
+
+
+def test_predict_refuses_a_file_that_is_no_model(files, capsys):
+    (files / "m.genegraph").write_text("not a model")
+    assert predict(files, files / "labels.csv") == 2
+    assert "m.genegraph" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(files):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        run(*words_of_fit(files, cells="nowhere.h5ad"), "--debug")
+
+
+def test_demo_writes_its_files_and_a_table(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("scanpy")
+    from genegraph import demo
+
+    monkeypatch.setitem(demo.run_demo.__kwdefaults__, "max_epochs", 2)
+    out = tmp_path / "results" / "demo"
+    assert run("demo", "--out", out) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "confusion.png",
+        "pbmc.genegraph",
+        "predictions.csv",
+    }
+    table = pd.read_csv(out / "predictions.csv")
+    assert list(table.columns) == ["cell", "cell_type", "predicted", "confidence"]
+    assert len(table) == 210
+    printed = capsys.readouterr().out
+    for text in ("logistic regression", "gene GCN", "of 765 genes interact", "95% interval"):
+        assert text in printed
+
+
+def test_demo_returns_what_it_prints(tmp_path):
+    pytest.importorskip("scanpy")
+    from genegraph.demo import run_demo
+
+    rows = run_demo(tmp_path, max_epochs=1)
+    assert rows.index.tolist() == ["logistic regression", "fully connected head", "gene GCN"]
+    assert (rows["low"] < rows["accuracy"]).all()
+    assert (rows["accuracy"] < rows["high"]).all()
+    assert 0.8 < rows.loc["logistic regression", "accuracy"] < 0.95
+
+
+def test_demo_refuses_a_file_in_place_of_its_folder(tmp_path, capsys):
+    (tmp_path / "taken").write_text("mine")
+    assert run("demo", "--out", tmp_path / "taken") == 2
+    assert "must be a folder" in capsys.readouterr().err
+
+
+def test_demo_refuses_names_without_links(tmp_path, capsys):
+    (tmp_path / "info.txt").write_text("x")
+    assert run("demo", "--out", tmp_path / "out", "--info", tmp_path / "info.txt") == 2
+    assert "pass 'links' as well" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 10), (5, 10), (10, 10), (189, 210)])
+def test_wilson_interval_solves_its_equation(right, total):
+    from genegraph.demo import wilson_interval
+
+    # Its two ends are the shares whose own standard error is 1.96 times smaller than the gap.
+    for end in wilson_interval(right, total):
+        gap = right / total - end
+        assert gap**2 == pytest.approx(1.959964**2 * end * (1 - end) / total, abs=1e-12)
