@@ -441,7 +441,6 @@ def test_report_reads_like_a_sentence_and_is_json(table):
         "  edges    1 kept, 2 dropped (outside the given genes)\n"
         "  degree   1 to 1, median 1 (of the interacting genes)\n"
         "  source   STRING\n"
-        "  history  from_interactions\n"
         "  scaling  method sym, self_loops False"
     )
     assert json.loads(json.dumps(graph.report().to_dict()))["edges_kept"] == 1
