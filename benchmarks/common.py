@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def median_ms(
-    ways: dict[str, Callable[[], object]], *, repeats: int = 9, warm_up: int = 2
+    ways: Mapping[str, Callable[[], object]], *, repeats: int = 9, warm_up: int = 2
 ) -> dict[str, float]:
     """Returns each way's median time in ms.
 

@@ -59,7 +59,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             the cells.  None leaves the prior out.
         genes: ``"all"``, or ``"interacting"`` to use only genes with an edge.
         attention: ``"full"``, over all genes of a cell; ``"edges"``, over each gene's neighbours;
-            None; or ``"auto"``, None.
+            None; or ``"auto"``: full where there is a graph, else None.
         fusion: ``"sum"`` or ``"gate"``, see :class:`~genegraph.nn.GeneGraphConv`.
         normalize: How the graph's weights are scaled, see :meth:`genegraph.GeneGraph.normalize`:
             ``"sym"``, ``"row"``, ``"max"`` (the write-up's; hubs then swamp the cell) or None.
@@ -98,6 +98,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         n_iter_: Epochs trained.
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
+        scale_: What the values are multiplied by, see :meth:`genegraph.recipe.Recipe.scale`.
 
     Example:
         >>> import numpy as np
@@ -196,6 +197,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             )
         self._align_graph()
         features = self._in_use(features)
+        self.scale_ = self._recipe(0).scale(features)
+        features = features * np.float32(self.scale_)
         rng = check_random_state(self.random_state)
         train, val = split_validation(codes.astype(np.int64), self.validation_fraction, rng)
         with torch.random.fork_rng():
@@ -306,7 +309,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self._recipe(0)
 
     def _attention(self) -> str | None:
-        return None if self.attention == "auto" else self.attention
+        if self.attention == "auto":
+            return None if self.graph is None else "full"
+        return self.attention
 
     def _smooths(self) -> bool:
         """Whether there is any graph layer."""
@@ -354,7 +359,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         else:
             matrix = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
             matrix = self._prepare(matrix, "X", fitted=True)
-        return self._in_use(matrix)
+        return self._in_use(matrix) * np.float32(self.scale_)
 
     def _match_genes(self, adata: AnnData) -> Matrix:
         if not hasattr(self, "feature_names_in_"):

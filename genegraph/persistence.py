@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 NOT_SAVED = ("graph", "trainer_options")
-FITTED = ("n_features_in_", "history_", "n_iter_", "values_", "layer_")
+FITTED = ("n_features_in_", "history_", "n_iter_", "values_", "layer_", "scale_")
 
 
 def save_model(model: GeneGCNClassifier, path: str | os.PathLike[str]) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 
+from genegraph.expression_matrix import Matrix
 from genegraph.nn import GeneGCN
 
 OPTIMIZERS = ("sgd", "adam")
 
+LONGEST = 64.0
+"""Typical norm of a scaled cell, where there are genes enough."""
+
 DEFAULTS: dict[str, dict[str, float]] = {
-    "sgd": {"lr": 0.02, "weight_decay": 0.03},
+    "sgd": {"lr": 0.05, "weight_decay": 0.03},
     "adam": {"lr": 1e-3, "weight_decay": 0.0},
 }
 
@@ -21,11 +28,14 @@ DEFAULTS: dict[str, dict[str, float]] = {
 class Recipe:
     """What training needs to know beyond the network and the cells.
 
-    * ``"sgd"``: Nesterov momentum 0.9, a one-cycle learning rate that peaks at ``lr``, and an L2
-      penalty of ``weight_decay`` on the layer that reads the genes.  Gradients are clipped to
-      norm 1, which keeps cells of any scale from blowing up the first steps.
-    * ``"adam"``: the write-up's Adam(0.9, 0.999, 1e-8) at constant ``lr``, same penalty, no
-      clipping.
+    * ``"sgd"``: Nesterov momentum 0.9 and a one-cycle learning rate that peaks at ``lr``, on cells
+      scaled by one number (see :meth:`scale`).  Gradients are clipped to norm 1: without that,
+      steps this long end in a network that names every cell alike.
+    * ``"adam"``: the write-up's Adam(0.9, 0.999, 1e-8) at constant ``lr``, neither scaled nor
+      clipped.
+
+    ``weight_decay`` is the L2 penalty of the layer that reads the genes; all other parameters
+    bear a tenth of it.
 
     Attributes:
         optimizer: ``"sgd"`` or ``"adam"``.
@@ -58,6 +68,18 @@ class Recipe:
             if value is not None and value < least:
                 raise ValueError(f"{name!r} must be at least {least} (got {value!r}).")
 
+    def scale(self, X: Matrix) -> float:
+        r"""Returns the number by which the cells are multiplied, 1 for Adam.
+
+        :math:`\min(\sqrt{N}, 64) / \sqrt{\mathrm{mean}_b \lVert x_b \rVert^2}`, so that the
+        learning rate means the same whatever the unit of the values.
+        """
+        squares = float(X.multiply(X).sum()) if sp.issparse(X) else float(np.square(X).sum())
+        if self.optimizer == "adam" or squares == 0:
+            return 1.0
+        num_cells, num_genes = X.shape
+        return min(math.sqrt(num_genes), LONGEST) / math.sqrt(squares / num_cells)
+
     @property
     def clip(self) -> float | None:
         """Largest norm of the gradient, None for no clipping."""
@@ -83,14 +105,13 @@ class Recipe:
 
 
 def _groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The weights that read the genes, penalised, and all others, not."""
+    """The weights that read the genes, and all others, which bear a tenth of the penalty."""
     first: list[torch.Tensor] = []
     if isinstance(network, GeneGCN):
         linear = (m for m in network.head.modules() if isinstance(m, torch.nn.Linear))
         first = [next(linear).weight]
     others = [p for p in network.parameters() if all(p is not q for q in first)]
-    groups: list[dict[str, Any]] = [
-        {"params": first, "weight_decay": weight_decay},
-        {"params": others},
-    ]
-    return [group for group in groups if group["params"]]
+    groups: list[dict[str, Any]] = [{"params": others, "weight_decay": weight_decay / 10}]
+    if first:
+        groups.append({"params": first, "weight_decay": weight_decay})
+    return groups
