@@ -348,7 +348,11 @@ class GeneGraph:
             >>> graph.normalize("max", self_loops=True)
             GeneGraph(2 genes, 1 edges, 2 interacting, normalize='max', self_loops=True)
         """
-        self._refuse_normalized("be normalised")
+        if self._normalization is not None:
+            raise ValueError(
+                f"The graph is already normalised (got {self!r}); normalise it once, last: go "
+                "back to the graph as it was."
+            )
         edges = normalize_edges(
             self.edge_index, self.edge_weight, self.num_genes, method, self_loops
         )

@@ -370,7 +370,7 @@ def test_normalise_none_only_sets_the_diagonal():
 
 
 def test_normalising_twice_is_refused(path_graph):
-    with pytest.raises(ValueError, match=r"only be normalised before.*normalize='row'"):
+    with pytest.raises(ValueError, match=r"already normalised.*normalize='row'"):
         path_graph.normalize("row").normalize("sym")
     with pytest.raises(ValueError, match=r"\(got 'symmetric'\)"):
         path_graph.normalize("symmetric")

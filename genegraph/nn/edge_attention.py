@@ -84,14 +84,18 @@ class _EdgeAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         s, x, y, u = ctx.saved_tensors
-        gradients = x.new_zeros((4, *x.shape))
+        keys_too = any(ctx.needs_input_grad[3:])  # not where x is data: half of the work
+        gradients = x.new_zeros((4 if keys_too else 1, *x.shape))
         arrays = [part.detach().numpy() for part in (s, x, y)]
         weights, g, to = u.detach().numpy(), grad.contiguous().numpy(), gradients.numpy()
 
         def kernel(i: int, j: int) -> None:
+            parts = [to[min(k, len(to) - 1), i:j] for k in range(4)]
             edge_kernels.backward(
-                *ctx.graph, *(part[i:j] for part in arrays), weights, g[i:j], *to[:, i:j]
+                *ctx.graph, *(part[i:j] for part in arrays), weights, g[i:j], *parts, keys_too
             )
 
         for_cell_blocks(kernel, len(x))
+        if not keys_too:
+            return None, None, gradients[0], None, None, None
         return None, None, gradients[0], gradients[1], gradients[2], gradients[3].sum(0)

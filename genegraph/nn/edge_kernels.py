@@ -62,9 +62,9 @@ def forward(rowptr: Array, col: Array, s: Array, x: Array, y: Array, u: Array, o
 @numba.njit(cache=True, nogil=True)
 def backward(
     rowptr: Array, col: Array, s: Array, x: Array, y: Array, u: Array, g: Array,
-    gs: Array, gx: Array, gy: Array, gu: Array,
+    gs: Array, gx: Array, gy: Array, gu: Array, keys_too: bool,
 ) -> None:  # fmt: skip
-    """Writes the gradients of s, x, y, and per cell of u; the last three arrive as zeros."""
+    """Writes the gradients of s and, if ``keys_too``, adds those of x, y, and per cell of u."""
     num_genes = len(rowptr) - 1
     longest = 0
     for i in range(num_genes):
@@ -87,7 +87,8 @@ def backward(
                 p = g[b, i] * e[k - first] / total
                 pull = p * (x[b, j] - mean)
                 slope += pull * y[b, j]
-                gx[b, j] += p
-                gy[b, j] += pull * s[b, i]
-                gu[b, j] += pull
+                if keys_too:
+                    gx[b, j] += p
+                    gy[b, j] += pull * s[b, i]
+                    gu[b, j] += pull
             gs[b, i] = slope

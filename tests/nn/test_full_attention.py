@@ -1,0 +1,372 @@
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from by_hand import (
+    full_attention_by_hand,
+    gradients_of,
+    make_cells,
+    relative_error,
+    set_slope_offset,
+)
+
+from genegraph.nn import GeneGraphConv
+from genegraph.nn.full_attention import (
+    dense_attention,
+    gene_aware_attention,
+    materialized_attention,
+    scalar_attention,
+)
+
+KINDS = ["counts", "continuous", "signed", "zero", "constant"]
+SLOPES = [
+    (1e-6, -1e-6),
+    (0.3, 0.7),
+    (-1.0, 2.0),
+    (8.0, -12.0),
+    (-100.0, 90.0),
+    (1e-6, 1e4),
+    (-1e4, 1e-6),
+    (1e6, -1e6),
+    (-1e6, -1e6),
+]
+
+
+def errors_against_hand(conv, x, a, c, g):
+    """Largest relative errors of the layer: values, parameters' gradients, gradient of x."""
+    x = x.clone().requires_grad_()
+    out = conv(x[..., None])[..., 0]
+    out.backward(g)
+    w = conv.weight.item()
+    by_hand = [
+        full_attention_by_hand(cell, a, c, w * up)
+        for cell, up in zip(x.detach().numpy(), g.numpy(), strict=True)
+    ]
+    means, of_a, of_c, of_x = (np.stack(part) for part in zip(*by_hand, strict=True))
+    theta_w, theta_b, phi_w = (
+        p.detach().numpy().ravel() for p in (conv.theta.weight, conv.theta.bias, conv.phi.weight)
+    )
+    scale = conv.attention_channels**-0.5
+    expected = {
+        "weight": [(g.numpy() * means).sum()],
+        "theta.weight": scale * of_a.sum() * phi_w,
+        "theta.bias": scale * of_c.sum() * phi_w,
+        "phi.weight": scale * (of_a.sum() * theta_w + of_c.sum() * theta_b),
+        "phi.bias": np.zeros_like(phi_w),
+    }
+    expected = np.concatenate([expected[name] for name, _ in conv.named_parameters()])
+    return {
+        "values": relative_error(out.detach(), w * means),
+        "parameters": relative_error(gradients_of(conv), expected),
+        "x": relative_error(x.grad, of_x),
+    }
+
+
+def layer_with(a, c, **options):
+    conv = GeneGraphConv(1, 1, **options).double()
+    set_slope_offset(conv, a, c)
+    key = conv.phi.weight[:, 0] / conv.attention_channels**0.5
+    a, c = (conv.theta.weight[:, 0] @ key).item(), (conv.theta.bias @ key).item()
+    return conv, a, c
+
+
+def test_the_tests_own_gradients_are_those_of_autograd():
+    x = torch.randn(9, dtype=torch.float64, requires_grad=True)
+    a, c = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (-1.3, 0.4))
+    g = torch.randn(9, dtype=torch.float64)
+    out = ((a * x + c)[:, None] * x).softmax(1) @ x
+    expected = [out, *torch.autograd.grad(out @ g, (a, c, x))]
+    by_hand = full_attention_by_hand(x.detach().numpy(), a.item(), c.item(), g.numpy(), 4)
+    for ours, theirs in zip(by_hand, expected, strict=True):
+        assert relative_error(ours, theirs.detach()) < 1e-12
+
+
+@pytest.mark.parametrize("num_genes", [1, 2, 7, 300, 2000])
+@pytest.mark.parametrize(("a", "c"), SLOPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_linear_time_equals_the_materialized_softmax(kind, a, c, num_genes):
+    conv, a, c = layer_with(a, c)
+    x = make_cells(kind, 2 if num_genes < 2000 else 1, num_genes)
+    errors = errors_against_hand(conv, x, a, c, torch.randn_like(x))
+    assert max(errors.values()) <= 1e-5, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["counts", "continuous"])
+def test_linear_time_equals_the_materialized_softmax_at_20499_genes(kind):
+    conv, a, c = layer_with(-0.8, 1.5)
+    x = make_cells(kind, 1, 20_499)
+    errors = errors_against_hand(conv, x, a, c, torch.randn_like(x))
+    assert max(errors.values()) <= 1e-5, errors
+
+
+@pytest.mark.parametrize(("a", "c"), [(0.3, 0.7), (-3.0, 5.0), (20.0, -20.0)])
+def test_a_tighter_tolerance_gives_a_smaller_error(a, c):
+    x = make_cells("continuous", 1, 3000)
+    g = torch.randn_like(x)
+    loose, tight = [], []
+    for tolerance, errors in ((1e-3, loose), (1e-10, tight)):
+        torch.manual_seed(0)
+        conv, exact_a, exact_c = layer_with(a, c, tolerance=tolerance)
+        errors += errors_against_hand(conv, x, exact_a, exact_c, g).values()
+    for before, after in zip(loose, tight, strict=True):
+        assert after < before / 1000
+        assert before <= 1e-3
+        assert after <= 1e-10
+
+
+@pytest.mark.parametrize("aware", [False, True])
+def test_a_cell_does_not_depend_on_the_other_cells_of_its_batch(aware):
+    conv = GeneGraphConv(1, 1, num_genes=500 if aware else None)
+    cells = make_cells("continuous", 20, 500).float()
+    cells[7] *= 1000
+    cells[8] = 0
+    together, alone = cells.clone().requires_grad_(), cells.clone().requires_grad_()
+    out = conv(together[..., None])
+    single = torch.cat([conv(cell[None, :, None]) for cell in alone])
+    assert torch.equal(out, single)
+    g = torch.randn_like(out)
+    out.backward(g)
+    single.backward(g)
+    assert torch.equal(together.grad, alone.grad)
+
+
+@pytest.mark.parametrize("aware", [False, True])
+def test_the_number_of_threads_changes_nothing(aware):
+    conv = GeneGraphConv(1, 1, num_genes=300 if aware else None)
+    cells = make_cells("counts", 50, 300).float()[..., None]
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            x = cells.clone().requires_grad_()
+            out = conv(x)
+            out.square().sum().backward()
+            results.append((out, x.grad))
+    finally:
+        torch.set_num_threads(before)
+    for out, grad in results[1:]:
+        assert torch.equal(out, results[0][0])
+        assert torch.equal(grad, results[0][1])
+
+
+@pytest.mark.parametrize("kind", ["counts", "continuous", "signed"])
+@pytest.mark.parametrize("aware", [False, True])
+def test_single_precision_is_close_to_double(kind, aware):
+    conv = GeneGraphConv(1, 1, num_genes=400 if aware else None)
+    x = make_cells(kind, 3, 400)
+    with torch.no_grad():
+        double = copy.deepcopy(conv).double()(x.float().double()[..., None])
+        single = conv(x.float()[..., None])
+    assert single.dtype == torch.float32
+    assert relative_error(single, double) < 1e-5
+
+
+@pytest.mark.parametrize("aware", [False, True])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_no_number_spoils_its_own_cell_alone(bad, aware):
+    conv = GeneGraphConv(1, 1, num_genes=30 if aware else None)
+    x = make_cells("counts", 3, 30).float()[..., None]
+    clean = conv(x)
+    x[1, 4] = bad
+    out = conv(x)
+    assert out[1].isnan().any()
+    assert torch.equal(out[[0, 2]], clean[[0, 2]])
+
+
+def randomize(conv, size=0.5):
+    with torch.no_grad():
+        for name, parameter in conv.named_parameters():
+            if name.startswith("gene_"):
+                parameter.add_(size * torch.randn_like(parameter))
+
+
+def gene_aware_by_hand(conv, x):
+    """The docstring's formula with the whole matrix."""
+    key = conv.phi.weight[:, 0] / conv.attention_channels**0.5
+    a, c = conv.theta.weight[:, 0] @ key, conv.theta.bias @ key
+    s = conv.gene_slope * a * x + c + conv.gene_offset
+    logits = s[:, :, None] * (conv.gene_key * x)[:, None, :] + conv.gene_log_weight
+    return (logits.softmax(-1) @ x[..., None])[..., 0] * conv.weight.item()
+
+
+@pytest.mark.parametrize("num_genes", [1, 2, 60, 700])
+@pytest.mark.parametrize("size", [0.5, 4.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gene_aware_attention_equals_the_materialized_one(kind, size, num_genes):
+    conv = GeneGraphConv(1, 1, num_genes=num_genes).double()
+    randomize(conv, size)
+    x = make_cells(kind, 3, num_genes)
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    g = torch.randn_like(x)
+    out = conv(ours[..., None])[..., 0]
+    out.backward(g)
+    of_parameters = gradients_of(conv)
+    conv.zero_grad()
+    expected = gene_aware_by_hand(conv, theirs)
+    expected.backward(g)
+    conv.weight.grad = ((g * expected).sum() / conv.weight).detach()
+    assert relative_error(out.detach(), expected.detach()) <= 1e-5
+    assert relative_error(of_parameters, gradients_of(conv)) <= 1e-5
+    assert relative_error(ours.grad, theirs.grad) <= 1e-5
+
+
+@pytest.mark.parametrize("favourite", [-1, 0, 5])
+def test_gene_aware_attention_survives_extreme_log_weights(favourite):
+    conv = GeneGraphConv(1, 1, num_genes=50).double()
+    with torch.no_grad():
+        conv.gene_log_weight.uniform_(-80, -20)
+        conv.gene_log_weight[favourite] = 300
+        conv.gene_slope.mul_(30)
+    x = make_cells("counts", 4, 50, seed=3)
+    out = conv(x[..., None])[..., 0]
+    assert relative_error(out.detach(), gene_aware_by_hand(conv, x).detach()) <= 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gene_aware_attention_starts_as_the_plain_layer(kind):
+    plain, aware = GeneGraphConv(1, 1).double(), GeneGraphConv(1, 1, num_genes=200).double()
+    aware.load_state_dict(plain.state_dict(), strict=False)
+    x = make_cells(kind, 3, 200)[..., None]
+    torch.testing.assert_close(aware(x), plain(x), rtol=1e-6, atol=1e-6)
+
+
+def test_renaming_genes_permutes_the_output():
+    conv = GeneGraphConv(1, 1, num_genes=120).double()
+    randomize(conv)
+    x = make_cells("counts", 3, 120)[..., None]
+    order = torch.randperm(120)
+    renamed = copy.deepcopy(conv)
+    for name, parameter in renamed.named_parameters():
+        if name.startswith("gene_"):
+            parameter.data = parameter.data[order]
+    torch.testing.assert_close(renamed(x[:, order]), conv(x)[:, order], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_genes", [5, 40])
+def test_gradient_of_scalar_attention(num_genes):
+    x = make_cells("counts", 2, num_genes, seed=4).requires_grad_()
+    a, c = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.9, -0.6))
+    assert torch.autograd.gradcheck(lambda *args: scalar_attention(*args, 1e-11), (x, a, c))
+
+
+@pytest.mark.parametrize("num_genes", [5, 40])
+def test_gradient_of_gene_aware_attention(num_genes):
+    x = make_cells("counts", 2, num_genes, seed=4)
+    s, y = torch.randn_like(x), 0.5 * x
+    u = torch.randn(num_genes, dtype=torch.float64)
+    parts = [part.requires_grad_() for part in (s, x, y, u)]
+    assert torch.autograd.gradcheck(lambda *args: gene_aware_attention(*args, 1e-11), parts)
+
+
+def test_attention_with_several_features_equals_the_materialized_one(device):
+    conv = GeneGraphConv(3, 2, attention_channels=5).double().to(device)
+    x = torch.randn(4, 70, 3, dtype=torch.float64, device=device, requires_grad=True)
+    reference = copy.deepcopy(conv)
+    reference.reference = True
+    other = x.detach().clone().requires_grad_()
+    out, expected = conv(x), reference(other)
+    torch.testing.assert_close(out, expected)
+    logits = conv.theta(x) @ conv.phi(x).mT / 5**0.5
+    torch.testing.assert_close(out, logits.softmax(-1) @ x @ conv.weight)
+    g = torch.randn_like(out)
+    out.backward(g)
+    expected.backward(g)
+    torch.testing.assert_close(x.grad, other.grad)
+    torch.testing.assert_close(gradients_of(conv), gradients_of(reference))
+
+
+@pytest.mark.parametrize("aware", [False, True])
+def test_every_device_computes_the_same_function(device, aware):
+    conv = GeneGraphConv(1, 1, num_genes=90 if aware else None).double()
+    randomize(conv)
+    x = make_cells("counts", 3, 90)[..., None]
+    expected = conv(x)
+    out = conv.to(device)(x.to(device)).cpu()
+    assert relative_error(out.detach(), expected.detach()) <= 1e-5
+
+
+def test_dense_attention_adds_the_bias_of_each_key(device):
+    query, key = torch.randn(2, 3, 11, 4, dtype=torch.float64, device=device)
+    value = torch.randn(3, 11, 2, dtype=torch.float64, device=device)
+    bias = torch.randn(11, dtype=torch.float64, device=device)
+    torch.testing.assert_close(
+        dense_attention(query, key, value, bias), materialized_attention(query, key, value, bias)
+    )
+
+
+PEAK = """
+import torch
+import torch.nn.functional as F
+from genegraph.nn.full_attention import dense_attention
+
+def unpadded(query, key, value, bias):
+    return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)
+
+def peak():
+    with open("/proc/self/status") as lines:  # getrusage would start at what the parent held
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+query, key, value = torch.randn(1, 8192, 16), torch.randn(1, 8192, 16), torch.randn(1, 8192, 3)
+small = [part[:, :64] for part in (query, key, value)]
+for attend in (dense_attention, unpadded):
+    attend(*small, None)
+    before = peak()
+    attend(query, key, value, None)
+    print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+def test_attention_with_several_features_never_holds_the_matrix():
+    padded, unpadded = (float(line) for line in run(PEAK).split())
+    assert padded < 64  # MiB; one 8192 x 8192 matrix is 256
+    assert unpadded > 250  # so the test can fail
+
+
+FORK = """
+import multiprocessing, torch
+from torch_geometric import EdgeIndex
+from genegraph.nn import GeneGraphConv
+from genegraph.nn.edge_attention import fused_edge_attention
+
+torch.set_num_threads(2)
+plain, aware = GeneGraphConv(1, 1), GeneGraphConv(1, 1, num_genes=30)
+x = torch.rand(40, 30, 1)
+edges = EdgeIndex(torch.arange(29).repeat(2, 1), sparse_size=(30, 30), sort_order="col")
+(rowptr, col), _ = edges.get_csc()
+
+def kernels():
+    parts = [x[..., 0]] * 3
+    return [plain(x), aware(x), fused_edge_attention(rowptr, col, *parts, torch.zeros(30))]
+
+expected, whole = kernels(), plain(x, edges)
+sum(out.sum() for out in [*expected, whole]).backward()
+
+def child():  # forward only: torch itself refuses a backward pass after a fork
+    assert all(map(torch.equal, kernels(), expected))
+    torch.set_num_threads(1)  # as a data loader's worker does; torch's own OpenMP hangs otherwise
+    assert torch.equal(plain(x, edges), whole)
+
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join(60)
+print("hangs" if process.is_alive() else process.exitcode)
+process.kill()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_a_process_may_fork_after_using_the_kernels():
+    assert run(FORK).strip() == "0"
+
+
+def run(script):
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from genegraph.nn import GeneGCN
+from genegraph.recipe import Recipe
+
+
+def test_the_layer_that_reads_the_genes_bears_the_penalty_and_others_a_tenth():
+    network = GeneGCN(num_genes=5, num_classes=2, hidden_channels=(4, 3))
+    groups = Recipe(weight_decay=0.5).optimizers(network, 10)["optimizer"].param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert decay.pop(id(network.head.hidden[0].weight)) == 0.5
+    assert set(decay.values()) == {0.05}
+    assert len(decay) == len(list(network.parameters())) - 1
+
+
+def test_sgd_runs_one_cycle_that_peaks_at_lr():
+    network = torch.nn.Linear(2, 2)
+    made = Recipe(lr=0.3).optimizers(network, 100)
+    rates = []
+    for _ in range(100):
+        rates.append(made["optimizer"].param_groups[0]["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+    assert max(rates) == pytest.approx(0.3, rel=1e-2)
+    assert rates[0] < 0.02
+    assert rates[-1] < 0.001
+    assert made["optimizer"].defaults["nesterov"]
+
+
+def test_adam_is_the_write_ups():
+    adam = Recipe(optimizer="adam").optimizers(torch.nn.Linear(2, 2), 10)["optimizer"]
+    assert isinstance(adam, torch.optim.Adam)
+    assert (adam.defaults["betas"], adam.defaults["eps"]) == ((0.9, 0.999), 1e-8)
+    assert adam.param_groups[0]["lr"] == 1e-3
+    assert adam.param_groups[0]["weight_decay"] == 0
+    assert Recipe(optimizer="adam").clip is None
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1, 1e3])
+def test_scaled_cells_have_the_same_norm_whatever_their_unit(factor):
+    X = np.random.default_rng(0).random((50, 100)) * factor
+    for matrix in (X, sp.csr_matrix(X)):
+        scaled = matrix * Recipe().scale(matrix)
+        dense = scaled.toarray() if sp.issparse(scaled) else scaled
+        assert np.sqrt((dense**2).sum(1).mean()) == pytest.approx(10)  # sqrt of 100 genes
+
+
+def test_scale_of_many_genes_is_bounded_and_of_empty_cells_and_adam_is_one():
+    X = np.ones((3, 10_000))
+    assert Recipe().scale(X) == pytest.approx(0.64)
+    assert Recipe().scale(np.zeros((3, 4))) == 1
+    assert Recipe(optimizer="adam").scale(X) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "lbfgs"}, "'optimizer' must be one of"),
+        ({"batch_size": 0}, "'batch_size' must be at least 1"),
+        ({"max_epochs": 0}, "'max_epochs' must be at least 1"),
+        ({"patience": 0}, "'patience' must be at least 1"),
+        ({"lr": -1.0}, "'lr' must be at least 0"),
+        ({"weight_decay": -1.0}, "'weight_decay' must be at least 0"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**options)

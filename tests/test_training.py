@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from genegraph.nn import GeneGCN
+from genegraph.recipe import Recipe
+from genegraph.training import CellTypeTask, train
+
+
+@pytest.fixture
+def cells():
+    rng = np.random.default_rng(0)
+    X = rng.random((64, 6)).astype("float32")
+    return X, (X[:, 0] > X[:, 1]).astype(np.int64)
+
+
+def network() -> GeneGCN:
+    torch.manual_seed(0)
+    return GeneGCN(6, 2, hidden_channels=(8,), num_layers=0)
+
+
+def test_the_best_epoch_comes_back_not_the_last(cells):
+    X, y = cells
+    validation = (X[:16], y[:16])
+    # So long a step that the loss jumps up and down.
+    task = CellTypeTask(network(), Recipe(optimizer="adam", lr=0.5, max_epochs=12, batch_size=8))
+    train(task, (X[16:], y[16:]), validation)
+    with torch.no_grad():
+        logits = task.network(torch.from_numpy(validation[0]))
+        loss = F.cross_entropy(logits, torch.from_numpy(validation[1])).item()
+    losses = [epoch["val_loss"] for epoch in task.history]
+    assert loss == pytest.approx(min(losses), rel=1e-5)
+    assert losses[-1] > min(losses)
+
+
+def test_history_tells_the_loss_of_validation_cells(cells):
+    X, y = cells
+    task = CellTypeTask(network(), Recipe(lr=0.0, max_epochs=1, batch_size=10))
+    train(task, (X[16:], y[16:]), (X[:16], y[:16]))
+    with torch.no_grad():
+        logits = task.network(torch.from_numpy(X[:16]))
+    epoch = task.history[0]
+    expected = F.cross_entropy(logits, torch.from_numpy(y[:16])).item()
+    assert epoch["val_loss"] == pytest.approx(expected, rel=1e-5)
+    assert epoch["val_accuracy"] == pytest.approx(
+        (logits.argmax(1).numpy() == y[:16]).mean(), rel=1e-5
+    )
+
+
+def test_patience_stops_early(cells):
+    X, y = cells
+    recipe = Recipe(optimizer="adam", lr=0.0, max_epochs=50, patience=3)
+    task = CellTypeTask(network(), recipe)
+    train(task, (X[16:], y[16:]), (X[:16], y[:16]))
+    assert len(task.history) == 4
+
+
+def test_without_validation_the_last_weights_stay(cells):
+    task = CellTypeTask(network(), Recipe(max_epochs=3))
+    train(task, cells, None)
+    assert len(task.history) == 3
+    assert "val_loss" not in task.history[0]
+
+
+def test_a_loss_that_is_no_number_stops_training(cells):
+    X, y = cells
+    task = CellTypeTask(network(), Recipe(optimizer="adam", lr=1e30, max_epochs=5))
+    with pytest.raises(FloatingPointError, match="use a smaller 'lr'"):
+        train(task, (X, y), None)
+
+
+def test_class_weight_weighs_the_loss(cells):
+    X, y = cells
+    weight = torch.tensor([1.0, 5.0])
+    task = CellTypeTask(network(), Recipe(), class_weight=weight)
+    batch = {"x": torch.from_numpy(X), "y": torch.from_numpy(y)}
+    loss, _ = task.compute(batch)
+    expected = F.cross_entropy(task.network(batch["x"]), batch["y"], weight=weight)
+    assert torch.equal(loss, expected)
