@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData, read_h5ad
 from common import machine
@@ -41,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--info")
     parser.add_argument("--min-score", type=int, default=700)
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args(argv)
 
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     splitter = StratifiedShuffleSplit(args.splits, test_size=0.3, random_state=0)
     labels = cells.obs[args.labels].astype(str).to_numpy()
     for split, (train, test) in enumerate(splitter.split(labels, labels)):
-        for method in METHODS:
+        for method in args.methods:
             key = {"data": args.cells.stem, "split": split, "method": method}
             if _done(args.results, key):
                 continue
@@ -75,8 +75,8 @@ def summarise(results: Path, data: str) -> str:
     rows = pd.read_json(results, lines=True).query("data == @data")
     accuracy = rows.pivot(index="split", columns="method", values="accuracy") * 100
     macro_f1 = rows.pivot(index="split", columns="method", values="macro_f1") * 100
-    first = next(iter(METHODS))
     methods = [method for method in METHODS if method in accuracy]
+    first = methods[0]
     out = pd.DataFrame(
         {
             "accuracy": accuracy.mean(),
@@ -129,5 +129,4 @@ METHODS: dict[str, Any] = {
 
 
 if __name__ == "__main__":
-    np.set_printoptions(precision=4)
     main()
