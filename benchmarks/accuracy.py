@@ -122,7 +122,7 @@ METHODS: dict[str, Any] = {
     "logistic regression": _logistic_regression,
     "fully connected head": _ours(prior="none"),
     "gene GCN": _ours(),
-    "gene GCN, prior alone": _ours(attention=None),
+    "gene GCN, full attention": _ours(attention="full"),
     "gene GCN, rewired prior": _ours(prior="rewired"),
     "fully connected head, Adam": _ours(prior="none", optimizer="adam"),
 }

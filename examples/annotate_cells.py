@@ -50,7 +50,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("out", help="where to write the labelled query (.h5ad)")
     parser.add_argument("--labels", default="cell_type", help="column of the reference's obs")
     parser.add_argument("--min-score", type=float, default=700, help="lowest STRING score")
-    parser.add_argument("--epochs", type=int, default=40, help="longest training")
+    parser.add_argument("--epochs", type=int, help="passes over the reference cells")
     parser.add_argument("--seed", type=int, default=0, help="random state")
     return parser.parse_args(argv)
 

@@ -59,7 +59,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             the cells.  None leaves the prior out.
         genes: ``"all"``, or ``"interacting"`` to use only genes with an edge.
         attention: ``"full"``, over all genes of a cell; ``"edges"``, over each gene's neighbours;
-            None; or ``"auto"``: full where there is a graph, else None.
+            None leaves the prior alone.
         fusion: ``"sum"`` or ``"gate"``, see :class:`~genegraph.nn.GeneGraphConv`.
         normalize: How the graph's weights are scaled, see :meth:`genegraph.GeneGraph.normalize`:
             ``"sym"``, ``"row"``, ``"max"`` (the write-up's; hubs then swamp the cell) or None.
@@ -76,7 +76,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         lr: Learning rate; None takes the optimiser's default.
         weight_decay: L2 penalty of the layer that reads the genes; None likewise.
         batch_size: Cells per step.
-        max_epochs: Passes over the training cells.
+        max_epochs: Passes over the training cells; None: 20, and more where cells are few, so
+            that 700 steps are taken (200 epochs at most).
         validation_fraction: Share of each class set aside to choose the best epoch; 0 trains on
             all cells and keeps the last epoch.
         patience: Stop after so many epochs without a better validation loss; None never does.
@@ -115,7 +116,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         graph: GeneGraph | None = None,
         *,
         genes: str = "all",
-        attention: str | None = "auto",
+        attention: str | None = None,
         fusion: str = "sum",
         normalize: Literal["max", "sym", "row"] | None = "sym",
         self_loops: bool = False,
@@ -128,7 +129,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         lr: float | None = None,
         weight_decay: float | None = None,
         batch_size: int = 64,
-        max_epochs: int = 20,
+        max_epochs: int | None = None,
         validation_fraction: float = 0.1,
         patience: int | None = None,
         class_weight: str | dict[Any, float] | None = None,
@@ -285,7 +286,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             )
         choices: dict[str, tuple[Any, ...]] = {
             "genes": ("all", "interacting"),
-            "attention": ("auto", "full", "edges", None),
+            "attention": ("full", "edges", None),
             "fusion": ("sum", "gate"),
             "normalize": ("max", "sym", "row", None),
             "device": ("auto", "cpu", "cuda"),
@@ -308,14 +309,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             )
         self._recipe(0)
 
-    def _attention(self) -> str | None:
-        if self.attention == "auto":
-            return None if self.graph is None else "full"
-        return self.attention
-
     def _smooths(self) -> bool:
         """Whether there is any graph layer."""
-        return self.graph is not None or self._attention() is not None
+        return self.graph is not None or self.attention is not None
 
     def _recipe(self, seed: int, optimizer: str | None = None) -> Recipe:
         return Recipe(
@@ -419,7 +415,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             num_genes,
             len(self.classes_),
             hidden_channels=tuple(self.hidden_channels),
-            attention=self._attention(),
+            attention=self.attention,
             fusion=self.fusion,
             num_layers=self.num_layers if self._smooths() else 0,
             num_graphs=self.num_graphs,

@@ -155,9 +155,12 @@ def _fit(args: argparse.Namespace) -> None:
     labels_from_obs(cells, args.labels)  # a misspelt column is told before a long read of STRING
     graph = _read_graph(args, cells)
     print(graph.report() if graph else "no interaction file was given: training without a graph")
-    epochs = {} if args.epochs is None else {"max_epochs": args.epochs}
     model = GeneGCNClassifier(
-        graph, values=args.values, device=args.device, random_state=args.seed, **epochs
+        graph,
+        values=args.values,
+        max_epochs=args.epochs,
+        device=args.device,
+        random_state=args.seed,
     )
     model.fit(cells, args.labels, layer=args.layer)
     model.save(args.model)

@@ -31,7 +31,7 @@ def run_demo(
     links: PathLike | None = None,
     info: PathLike | None = None,
     *,
-    max_epochs: int = 60,
+    max_epochs: int | None = None,
     console: Console | None = None,
 ) -> pd.DataFrame:
     """Trains three classifiers on 490 blood cells and compares them on 210 others.
@@ -46,8 +46,7 @@ def run_demo(
         links: A STRING links file to take the graph from; by default the graph is the small
             built-in one of :func:`genegraph.datasets.complexes`.
         info: The STRING info file beside ``links``, which names its proteins.
-        max_epochs: Epochs of the two networks. Few cells make few steps an epoch, so there are more
-            than the classifier's own default; the number was chosen on the training cells.
+        max_epochs: Epochs of the two networks; None leaves it to the classifier.
         console: Where to print; by default the terminal.
 
     Returns:
@@ -119,7 +118,7 @@ def _build_graph(cells: "AnnData", links: PathLike | None, info: PathLike | None
 
 
 def _compare(
-    train: "AnnData", test: "AnnData", graph: GeneGraph, max_epochs: int, console: Console
+    train: "AnnData", test: "AnnData", graph: GeneGraph, max_epochs: int | None, console: Console
 ) -> tuple[pd.DataFrame, GeneGCNClassifier]:
     settings: dict[str, Any] = {"values": "log1p", "max_epochs": max_epochs, "random_state": 0}
     labels = train.obs["cell_type"].astype(str)

@@ -30,9 +30,10 @@ class Recipe:
 
     * ``"sgd"``: Nesterov momentum 0.9 and a one-cycle learning rate that peaks at ``lr``, on cells
       scaled by one number (see :meth:`scale`).  Gradients are clipped to norm 1: without that,
-      steps this long end in a network that names every cell alike.
-    * ``"adam"``: the write-up's Adam(0.9, 0.999, 1e-8) at constant ``lr``, neither scaled nor
-      clipped.
+      steps this long end in a network that names every cell alike.  What is validated and kept is
+      a running mean of the weights.
+    * ``"adam"``: the write-up's Adam(0.9, 0.999, 1e-8) at constant ``lr``, neither scaled,
+      clipped nor averaged.
 
     ``weight_decay`` is the L2 penalty of the layer that reads the genes; all other parameters
     bear a tenth of it.
@@ -42,7 +43,7 @@ class Recipe:
         lr: Learning rate; None takes the optimiser's own default.
         weight_decay: L2 penalty of the first layer; None likewise.
         batch_size: Cells per step.
-        max_epochs: Passes over the training cells.
+        max_epochs: Passes over the training cells; None: see :meth:`epochs`.
         patience: Stop after so many epochs without a better validation loss; None never does.
         seed: Seed of the order of cells.
     """
@@ -51,7 +52,7 @@ class Recipe:
     lr: float | None = None
     weight_decay: float | None = None
     batch_size: int = 64
-    max_epochs: int = 20
+    max_epochs: int | None = None
     patience: int | None = None
     seed: int = 0
 
@@ -68,6 +69,18 @@ class Recipe:
             if value is not None and value < least:
                 raise ValueError(f"{name!r} must be at least {least} (got {value!r}).")
 
+    def epochs(self, num_cells: int) -> int:
+        """Returns the number of epochs: 20, or as many more (up to 200) as make 700 steps.
+
+        Example:
+            >>> Recipe().epochs(100_000), Recipe().epochs(490), Recipe(max_epochs=5).epochs(490)
+            (20, 88, 5)
+        """
+        if self.max_epochs is not None:
+            return self.max_epochs
+        steps = math.ceil(num_cells / self.batch_size)
+        return min(200, max(20, math.ceil(700 / steps)))
+
     def scale(self, X: Matrix) -> float:
         r"""Returns the number by which the cells are multiplied, 1 for Adam.
 
@@ -79,6 +92,11 @@ class Recipe:
             return 1.0
         num_cells, num_genes = X.shape
         return min(math.sqrt(num_genes), LONGEST) / math.sqrt(squares / num_cells)
+
+    @property
+    def averages(self) -> bool:
+        """Whether the weights in use are a running mean of those in training."""
+        return self.optimizer == "sgd"
 
     @property
     def clip(self) -> float | None:

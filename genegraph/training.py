@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -141,9 +141,9 @@ class KeepBest(Callback):
         self.loss = float("inf")
         self.weights: dict[str, Tensor] = {}
 
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Copies the weights if they are the best so far."""
-        loss = float(trainer.callback_metrics["val_loss"])
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Copies the weights if they are the best so far: those the validation has just used."""
+        loss = pl_module.epoch_means()["val_loss"]
         if loss < self.loss:
             self.loss = loss
             self.weights = {k: v.clone() for k, v in pl_module.network.state_dict().items()}
@@ -160,6 +160,16 @@ class KeepBest(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The reverse."""
         self.loss, self.weights = state_dict["loss"], state_dict["weights"]
+
+
+def average(means: Any, current: Any, num_averaged: Any) -> None:
+    r"""Moves running means of the weights towards the current ones, in place.
+
+    The mean forgets with decay :math:`\min(0.99, (1 + k) / (10 + k))` at step k: slowly in the
+    end, quickly while the first weights are still worth forgetting.
+    """
+    k = float(num_averaged)
+    torch._foreach_lerp_(means, current, 1 - min(0.99, (1 + k) / (10 + k)))
 
 
 class Fingerprint(Callback):
@@ -210,10 +220,14 @@ def train(
         ValueError: If the checkpoint belongs to another fit.
     """
     recipe = task.recipe
+    epochs = recipe.epochs(len(cells[1]))
     best = KeepBest()
+    # The best weights are kept before the average gives way to the weights in training again.
     callbacks: list[Callback] = [best, Fingerprint(fingerprint)]
+    if recipe.averages:
+        callbacks.append(WeightAveraging(multi_avg_fn=average))
     if verbose:
-        callbacks.append(EpochProgress(recipe.max_epochs))
+        callbacks.append(EpochProgress(epochs))
     if validation is not None and recipe.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
     resume = None
@@ -229,7 +243,7 @@ def train(
     options: dict[str, Any] = {
         "accelerator": device,
         "devices": 1,
-        "max_epochs": recipe.max_epochs,
+        "max_epochs": epochs,
         "gradient_clip_val": recipe.clip,
         "enable_checkpointing": checkpoint_dir is not None,
         "enable_progress_bar": False,

@@ -39,6 +39,12 @@ def test_adam_is_the_write_ups():
     assert Recipe(optimizer="adam").clip is None
 
 
+def test_few_cells_are_seen_more_often():
+    assert [Recipe().epochs(n) for n in (10, 500, 2_000, 1_000_000)] == [200, 88, 22, 20]
+    assert Recipe(batch_size=8).epochs(500) == 20
+    assert Recipe(max_epochs=3).epochs(500) == 3
+
+
 @pytest.mark.parametrize("factor", [1e-3, 1, 1e3])
 def test_scaled_cells_have_the_same_norm_whatever_their_unit(factor):
     X = np.random.default_rng(0).random((50, 100)) * factor
