@@ -4,9 +4,8 @@
         --info 9606.protein.info.v12.0.txt.gz
 
 Every method sees the same training cells of each split and nothing of the test cells: C of the
-logistic regression is chosen on a fifth of the training cells and then fitted on all of them; our
-classifiers set a tenth of the training cells aside to choose the best epoch.  A row that stands in
-the results file already is not run again.
+logistic regression is chosen on a fifth of the training cells and then fitted on all of them.  A
+row that stands in the results file already is not run again.
 """
 
 from __future__ import annotations

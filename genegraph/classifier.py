@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,9 +79,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         batch_size: Cells per step.
         max_epochs: Passes over the training cells; None: 20, and more where cells are few, so
             that 700 steps are taken (200 epochs at most).
-        validation_fraction: Share of each class set aside to choose the best epoch; 0 trains on
-            all cells and keeps the last epoch.
-        patience: Stop after so many epochs without a better validation loss; None never does.
+        validation_fraction: With ``patience``, the share of each class set aside to watch
+            training; a class too small to share stays in training.
+        patience: Stop after so many epochs without a better validation loss, and keep the best
+            epoch's weights.  None trains on all cells to the end: the one-cycle schedule ends
+            near its best by itself, and the cells set aside would be missed.
         class_weight: ``"balanced"``, a dict from label to weight, or None.
         max_missing: Largest share of the training genes that query cells may lack.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
@@ -201,7 +204,13 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.scale_ = self._recipe(0).scale(features)
         features = features * np.float32(self.scale_)
         rng = check_random_state(self.random_state)
-        train, val = split_validation(codes.astype(np.int64), self.validation_fraction, rng)
+        fraction = 0.0 if self.patience is None else self.validation_fraction
+        train, val = split_validation(codes.astype(np.int64), fraction, rng)
+        if self.patience is not None and len(val) == 0:
+            warnings.warn(
+                "No class has cells enough to set any aside, so training runs to its end.",
+                stacklevel=2,
+            )
         with torch.random.fork_rng():
             seed = int(rng.randint(2**31 - 1))
             torch.manual_seed(seed)
@@ -306,6 +315,13 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             raise RuntimeError(
                 "device='cuda' was asked for, but torch sees no CUDA device; use device='auto' "
                 "to fall back to the CPU."
+            )
+        if not 0 <= self.validation_fraction < 1 or (
+            self.patience and not self.validation_fraction
+        ):
+            raise ValueError(
+                "'validation_fraction' must lie in 0 .. 1, and above 0 with 'patience' "
+                f"(got {self.validation_fraction!r})."
             )
         self._recipe(0)
 

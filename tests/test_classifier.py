@@ -56,7 +56,6 @@ def test_learns_separable_cells_and_labels_new_ones(adata, graph):
         {"pretrain": True},
         {"class_weight": "balanced"},
         {"patience": 2},
-        {"validation_fraction": 0},
         {"hidden_channels": ()},
     ],
     ids=str,
@@ -200,8 +199,21 @@ def test_a_rare_class_stays_in_training(counts):
     X, y = counts
     y = y.astype(object)
     y[0] = "single cell"
-    model = GeneGCNClassifier(**SMALL).fit(X, y)
+    model = GeneGCNClassifier(patience=5, **SMALL).fit(X, y)
     assert "single cell" in model.classes_
+    assert "val_loss" in model.history_[0]
+
+
+def test_patience_sets_cells_aside_and_without_it_all_are_learned_from(counts):
+    X, y = counts
+    watched = GeneGCNClassifier(patience=2, **{**SMALL, "max_epochs": 200}).fit(X, y)
+    assert "val_loss" in watched.history_[0]
+    assert watched.n_iter_ < 200
+    assert "val_loss" not in GeneGCNClassifier(**SMALL).fit(X, y).history_[0]
+    with pytest.warns(UserWarning, match="No class has cells enough"):
+        GeneGCNClassifier(patience=2, **SMALL).fit(X[::30], y[::30])
+    with pytest.raises(ValueError, match="above 0 with 'patience'"):
+        GeneGCNClassifier(patience=2, validation_fraction=0, **SMALL).fit(X, y)
 
 
 def test_save_and_load_give_the_same_probabilities(adata, graph, tmp_path):
