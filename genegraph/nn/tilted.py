@@ -188,40 +188,56 @@ def _add_key_gradient(
         out[2, j] += p * deviation
 
 
+FLAT, PANELS, HOPELESS = 0, 1, 2
+"""All slopes give the mean at slope 0; cut into panels; not numbers."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _plan(
+    s: Array, y: Array, w: Array, sign: float, tolerance: float
+) -> tuple[int, Array, Array, Array, float]:
+    """How the slopes of one sign are dealt with: kind, slopes by panel, starts, edges, reach."""
+    spread = y[-1] - y[0]
+    largest = 0.0
+    for i in range(len(s)):
+        if (s[i] >= 0) == (sign > 0):
+            largest = max(largest, abs(s[i]))
+    kind = PANELS
+    reach = 1.0
+    edges = np.zeros(2)
+    edges[1] = 1.0
+    if not (spread * largest < 1e300):  # an infinite slope or value: nothing can be said
+        kind = HOPELESS
+    elif spread * largest <= 1e-300:  # equal keys, or slope zero: one panel holds them all
+        kind = FLAT
+    else:
+        reach = _reach(y, w, len(y) - 1 if sign > 0 else 0, tolerance)
+        edges = _edges(spread, reach, _num_panels(largest, spread, reach))
+    order, start = _group(s, sign, edges)
+    return kind, order, start, edges, reach
+
+
 @numba.njit(cache=True, nogil=True)
 def tilted_mean(
     s: Array, x: Array, y: Array, w: Array, tolerance: float, nodes: Array, to_coef: Array
 ) -> Array:
     """Returns ``[m(s); m'(s)]``, shape ``[2, num_slopes]``, for keys sorted by ``y``, w > 0."""
     out = np.empty((2, len(s)))
-    spread = y[-1] - y[0]
-    for side in range(2):
-        sign = 1.0 - 2.0 * side
-        largest = 0.0
-        count = 0
-        for i in range(len(s)):
-            if (s[i] >= 0) == (sign > 0):
-                largest = max(largest, abs(s[i]))
-                count += 1
-        if count == 0:
-            continue
-        if not (spread * largest < 1e300):  # an infinite slope or value: nothing can be said
+    mean_at = np.empty(len(nodes))
+    var_at = np.empty(len(nodes))
+    for sign in (1.0, -1.0):
+        kind, order, start, edges, reach = _plan(s, y, w, sign, tolerance)
+        if kind == HOPELESS:
             out[:] = np.nan
             return out
-        if spread * largest <= 1e-300:  # equal keys, or slope zero: one value for all
+        if kind == FLAT:
             mean, var = _moments(0.0, x, y, w, 0, len(y))
-            for i in range(len(s)):
-                if (s[i] >= 0) == (sign > 0):
-                    out[0, i] = mean
-                    out[1, i] = var
+            for i in order:
+                out[0, i] = mean
+                out[1, i] = var
             continue
-        reach = _reach(y, w, len(y) - 1 if sign > 0 else 0, tolerance)
-        edges = _edges(spread, reach, _num_panels(largest, spread, reach))
-        order, start = _group(s, sign, edges)
         for k in range(len(edges) - 1):
             mine = order[start[k] : start[k + 1]]
-            if len(mine) == 0:
-                continue
             lo, hi = _window(y, sign, edges[k], reach)
             if len(mine) <= len(nodes):
                 for i in mine:
@@ -229,8 +245,6 @@ def tilted_mean(
                 continue
             centre = sign * (edges[k] + edges[k + 1]) / 2
             half = (edges[k + 1] - edges[k]) / 2
-            mean_at = np.empty(len(nodes))
-            var_at = np.empty(len(nodes))
             for n in range(len(nodes)):
                 mean_at[n], var_at[n] = _moments(centre + half * nodes[n], x, y, w, lo, hi)
             _interpolate(s, mine, centre, half, to_coef @ mean_at, to_coef @ var_at, out)
@@ -243,32 +257,15 @@ def tilted_mean_key_gradient(
 ) -> Array:
     """Returns sum_i g_i dm(s_i)/d(x_j, y_j, u_j) per unit of weight, shape ``[3, num_keys]``."""
     out = np.zeros((3, len(y)))
-    spread = y[-1] - y[0]
-    for side in range(2):
-        sign = 1.0 - 2.0 * side
-        largest = -1.0
-        for i in range(len(s)):
-            if (s[i] >= 0) == (sign > 0):
-                largest = max(largest, abs(s[i]))
-        if largest < 0:
-            continue
-        if not (spread * largest < 1e300):
+    for sign in (1.0, -1.0):
+        kind, order, start, edges, reach = _plan(s, y, w, sign, tolerance)
+        if kind == HOPELESS:
             out[:] = np.nan
             return out
-        if spread * largest <= 1e-300:
-            for i in range(len(s)):
-                if (s[i] >= 0) == (sign > 0):
-                    _add_key_gradient(s[i], g[i], x, y, w, 0, len(y), out)
-            continue
-        reach = _reach(y, w, len(y) - 1 if sign > 0 else 0, tolerance)
-        edges = _edges(spread, reach, _num_panels(largest, spread, reach))
-        order, start = _group(s, sign, edges)
         for k in range(len(edges) - 1):
             mine = order[start[k] : start[k + 1]]
-            if len(mine) == 0:
-                continue
             lo, hi = _window(y, sign, edges[k], reach)
-            if len(mine) <= len(nodes):
+            if kind == FLAT or len(mine) <= len(nodes):
                 for i in mine:
                     _add_key_gradient(s[i], g[i], x, y, w, lo, hi, out)
                 continue
