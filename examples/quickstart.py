@@ -29,7 +29,7 @@ def main(max_epochs: int | None = None) -> float:
     print(f"{accuracy:.1%} of {query.n_obs} held-out cells are labelled right")
 
     model.annotate(query)  # writes into query.obs and query.obsm
-    print(query.obs[["cell_type", "genegraph", "genegraph_confidence"]].head())
+    print(query.obs[["cell_type", "genegraph", "genegraph_confidence"]].head().to_string())
     return accuracy
 
 
