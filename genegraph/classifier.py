@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import numbers
 import os
 import warnings
 from collections.abc import Sequence
@@ -183,6 +184,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             y: The label of each cell; with an AnnData also the name of a column of ``obs``.
             layer: The AnnData layer that holds the values; None takes ``X``.
             checkpoint_dir: Folder for checkpoints; a fit that was interrupted goes on from there.
+                Without an integer ``random_state`` the seed then follows from cells and settings.
 
         Returns:
             The estimator itself.
@@ -203,7 +205,10 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         features = self._in_use(features)
         self.scale_ = self._recipe(0).scale(features)
         features = features * np.float32(self.scale_)
-        rng = check_random_state(self.random_state)
+        # A fit that may be resumed must draw the same again: without a seed, one from its content.
+        fingerprint = "" if checkpoint_dir is None else self._fingerprint(features, codes)
+        seeded = isinstance(self.random_state, numbers.Integral) or checkpoint_dir is None
+        rng = check_random_state(self.random_state if seeded else int(fingerprint[:8], 16))
         fraction = 0.0 if self.patience is None else self.validation_fraction
         train, val = split_validation(codes.astype(np.int64), fraction, rng)
         if self.patience is not None and len(val) == 0:
@@ -214,7 +219,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         with torch.random.fork_rng():
             seed = int(rng.randint(2**31 - 1))
             torch.manual_seed(seed)
-            self._train(features, codes.astype(np.int64), train, val, seed, checkpoint_dir)
+            folder = None if checkpoint_dir is None else Path(checkpoint_dir)
+            checkpoint = {"checkpoint_dir": folder, "fingerprint": fingerprint}
+            self._train(features, codes.astype(np.int64), train, val, seed, checkpoint)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
@@ -444,7 +451,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         train_rows: NDArray[np.int64],
         val_rows: NDArray[np.int64],
         seed: int,
-        checkpoint_dir: str | os.PathLike[str] | None,
+        checkpoint: dict[str, Any],
     ) -> None:
         from genegraph.training import CellTypeTask, RestoreTask, train  # imports matplotlib
 
@@ -463,10 +470,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         task = CellTypeTask(
             self.network_, self._recipe(seed), self.graph_, self._class_weight(cells[1])
         )
-        if checkpoint_dir is not None:
-            options["checkpoint_dir"] = Path(checkpoint_dir)
-            options["fingerprint"] = self._fingerprint(features, codes)
-        train(task, cells, validation, **options)
+        train(task, cells, validation, **options, **checkpoint)
         self.history_ = task.history
         self.n_iter_ = len(task.history)
 
@@ -482,6 +486,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         """What makes two fits the same one; how they run (device, verbosity) does not count."""
         aside = ("graph", "device", "verbose", "trainer_options", "max_missing")
         settings = {k: v for k, v in sorted(self.get_params().items()) if k not in aside}
+        if not isinstance(self.random_state, numbers.Integral):
+            settings["random_state"] = None
         graph = None if self.graph_ is None else self.graph_.content_hash
         digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
         parts = (features.data, features.indices) if sp.issparse(features) else (features,)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genegraph.expression_matrix import Matrix, as_matrix, check_finite, take_columns
 from genegraph.expression_values import Kind, prepare, recognise_values, resolve_values
+from genegraph.interactions.wording import some_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -215,7 +216,7 @@ def check_unique_genes(genes: Iterable[str], source: str) -> None:
     repeated = list(names[names.duplicated()].unique())
     raise ValueError(
         f"{source} must name each gene once, as genes are matched by name (got "
-        f"{len(repeated):,} repeated: {_examples(repeated)}). Sum the columns of "
+        f"{len(repeated):,} repeated: {some_of(repeated)}). Sum the columns of "
         "the same gene, or keep them apart with adata.var_names_make_unique(), which adds '-1' "
         "to the later ones."
     )
@@ -252,7 +253,7 @@ def _report_missing(missing: list[str], num_wanted: int, max_missing: float) -> 
     share = len(missing) / num_wanted
     lacking = (
         f"The cells lack {len(missing):,} of the {num_wanted:,} genes of the training "
-        f"({share:.1%}): {_examples(missing)}"
+        f"({share:.1%}): {some_of(missing)}"
     )
     if share > max_missing:
         raise ValueError(
@@ -284,8 +285,3 @@ def _unknown_name(what: str, name: object, place: str, names: Iterable[Any]) -> 
 
 def _listing(names: Iterable[Any]) -> str:
     return ", ".join(repr(str(name)) for name in names) or "none"
-
-
-def _examples(names: Sequence[str], shown: int = 3) -> str:
-    text = _listing(names[:shown])
-    return text if len(names) <= shown else f"{text} and {len(names) - shown:,} more"

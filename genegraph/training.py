@@ -250,10 +250,11 @@ def train(
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
         "logger": False,
-        "plugins": [SafeCheckpointIO()],
         **(trainer_options or {}),
     }
     options["callbacks"] = [*callbacks, *options.get("callbacks", [])]
+    # Always there: without it Lightning would pickle its checkpoints.
+    options["plugins"] = [SafeCheckpointIO(), *options.get("plugins", [])]
     with _quiet():
         lightning.Trainer(**options).fit(
             task,

@@ -264,6 +264,31 @@ def test_a_checkpointed_fit_resumes_to_the_same_weights(adata, graph, tmp_path):
         other.fit(adata, "cell_type", checkpoint_dir=tmp_path)
 
 
+def test_a_fit_without_a_seed_resumes_with_the_same_validation_cells(adata, tmp_path):
+    from lightning.pytorch.callbacks import Callback
+
+    class Interrupt(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 3:
+                raise RuntimeError("power cut")
+
+    options = {**SMALL, "max_epochs": 6, "patience": 6, "random_state": None}
+    whole = GeneGCNClassifier(**options).fit(adata, "cell_type", checkpoint_dir=tmp_path / "a")
+    broken = GeneGCNClassifier(trainer_options={"callbacks": [Interrupt()]}, **options)
+    with pytest.raises(RuntimeError, match="power cut"):
+        broken.fit(adata, "cell_type", checkpoint_dir=tmp_path / "b")
+    model = GeneGCNClassifier(**options).fit(adata, "cell_type", checkpoint_dir=tmp_path / "b")
+    assert np.array_equal(model.predict_proba(adata), whole.predict_proba(adata))
+
+
+def test_plugins_of_the_users_do_not_bring_pickled_checkpoints_back(adata, tmp_path):
+    from genegraph.safefile import read_safe
+
+    options = {**SMALL, "max_epochs": 1, "trainer_options": {"plugins": []}}
+    GeneGCNClassifier(**options).fit(adata, "cell_type", checkpoint_dir=tmp_path)
+    assert read_safe(tmp_path / "last.ckpt", kind="checkpoint", version=1)
+
+
 def test_unfitted_says_so(adata):
     with pytest.raises(NotFittedError):
         GeneGCNClassifier().predict(adata)
