@@ -10,20 +10,19 @@ row that stands in the results file already is not run again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from anndata import AnnData, read_h5ad
-from common import machine
+from anndata import AnnData
+from common import cells_and_links, machine, read_cells_and_graph
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 
-from genegraph import GeneGCNClassifier, GeneGraph, read_stringdb
+from genegraph import GeneGCNClassifier, GeneGraph
 from genegraph.expression import prepare, read_anndata
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
@@ -32,20 +31,13 @@ GRID = {"C": [0.003, 0.01, 0.03, 0.1, 0.3]}
 
 def main(argv: list[str] | None = None) -> None:
     """Runs what is missing and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cells", type=Path)
-    parser.add_argument("--labels", default="cell_type")
-    parser.add_argument("--links", required=True)
-    parser.add_argument("--info")
-    parser.add_argument("--min-score", type=int, default=700)
+    parser = cells_and_links(__doc__.splitlines()[0])
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args(argv)
 
-    cells = read_h5ad(args.cells)
-    table = read_stringdb(args.links, args.info, min_score=args.min_score)
-    graph = GeneGraph.from_interactions(table, genes=cells.var_names)
+    cells, graph = read_cells_and_graph(args)
     splitter = StratifiedShuffleSplit(args.splits, test_size=0.3, random_state=0)
     labels = cells.obs[args.labels].astype(str).to_numpy()
     for split, (train, test) in enumerate(splitter.split(labels, labels)):

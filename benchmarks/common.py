@@ -1,5 +1,6 @@
 """What every benchmark needs: fair timing, peak memory, the machine, one JSON line a result."""
 
+import argparse
 import json
 import os
 import platform
@@ -13,12 +14,31 @@ import numba
 import numpy as np
 import torch
 import torch_geometric
+from anndata import AnnData, read_h5ad
 from torch import Tensor
 from torch_geometric import EdgeIndex
 
 import genegraph
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def cells_and_links(description: str) -> argparse.ArgumentParser:
+    """A command line that names labelled cells and a STRING download."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("cells", type=Path, help="raw counts, .h5ad")
+    parser.add_argument("--labels", default="cell_type")
+    parser.add_argument("--links", required=True)
+    parser.add_argument("--info")
+    parser.add_argument("--min-score", type=int, default=700)
+    return parser
+
+
+def read_cells_and_graph(args: argparse.Namespace) -> tuple[AnnData, genegraph.GeneGraph]:
+    """Reads what :func:`cells_and_links` names."""
+    cells = read_h5ad(args.cells)
+    table = genegraph.read_stringdb(args.links, args.info, min_score=args.min_score)
+    return cells, genegraph.GeneGraph.from_interactions(table, genes=cells.var_names)
 
 
 def median_ms(

@@ -16,31 +16,24 @@ import sys
 import time
 from pathlib import Path
 
-from anndata import AnnData, read_h5ad
-from common import peak_mib, record
+from anndata import AnnData
+from common import cells_and_links, peak_mib, read_cells_and_graph, record
 
-from genegraph import GeneGCNClassifier, GeneGraph, read_stringdb
+from genegraph import GeneGCNClassifier, GeneGraph
 
 RESULTS = Path(__file__).parent / "results" / "epoch_time.jsonl"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Times the two in turn and appends one line to the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cells", type=Path)
-    parser.add_argument("--labels", default="cell_type")
-    parser.add_argument("--links", required=True)
-    parser.add_argument("--info")
-    parser.add_argument("--min-score", type=int, default=700)
+    parser = cells_and_links(__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--peak", choices=["head", "gcn"], help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
 
-    cells = read_h5ad(args.cells)
-    table = read_stringdb(args.links, args.info, min_score=args.min_score)
-    graph = GeneGraph.from_interactions(table, genes=cells.var_names)
+    cells, graph = read_cells_and_graph(args)
     priors = {"head": None, "gcn": graph}
     if args.peak:
         _seconds(cells, args.labels, priors[args.peak], args.device, 1)

@@ -223,23 +223,14 @@ def train(
     epochs = recipe.epochs(len(cells[1]))
     best = KeepBest()
     # The best weights are kept before the average gives way to the weights in training again.
-    callbacks: list[Callback] = [best, Fingerprint(fingerprint)]
-    if recipe.averages:
-        callbacks.append(WeightAveraging(multi_avg_fn=average))
-    if verbose:
-        callbacks.append(EpochProgress(epochs))
+    callbacks = [best, Fingerprint(fingerprint), *_callbacks(recipe, epochs, verbose)]
     if validation is not None and recipe.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
     resume = None
     if checkpoint_dir is not None:
         last = Path(checkpoint_dir) / LAST
         resume = str(last) if last.exists() else None
-        callbacks.append(
-            ModelCheckpoint(
-                dirpath=checkpoint_dir, filename="last", enable_version_counter=False,
-                save_on_train_epoch_end=True,
-            )
-        )  # fmt: skip
+        callbacks.append(_checkpoints(checkpoint_dir))
     options: dict[str, Any] = {
         "accelerator": device,
         "devices": 1,
@@ -264,6 +255,21 @@ def train(
         )
     best.restore(task.network)
     task.network.cpu().eval()
+
+
+def _callbacks(recipe: Recipe, epochs: int, verbose: bool) -> list[Callback]:
+    averaging = [WeightAveraging(multi_avg_fn=average)] if recipe.averages else []
+    return [*averaging, *([EpochProgress(epochs)] if verbose else [])]
+
+
+def _checkpoints(folder: str | Path) -> ModelCheckpoint:
+    """One file, replaced after each epoch."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
 
 
 @contextmanager
