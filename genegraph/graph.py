@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genegraph.edges import check_edges, check_genes, coalesce, count_neighbors, mirrored
@@ -21,16 +22,21 @@ from genegraph.graph_build import (
     match_genes,
     number_pairs,
 )
+from genegraph.graph_controls import in_core, random_pairs
 from genegraph.graph_convert import networkx_edges, plain_json
 from genegraph.graph_io import read_graph, write_graph
 from genegraph.graph_report import GraphReport, count_dropped, count_matched, graph_steps
 from genegraph.normalize import Normalization, normalize_edges
-from genegraph.rewire import rewire_edges
+from genegraph.rewire import rewire_pairs, shared_pairs
 
 if TYPE_CHECKING:
     import networkx as nx
     from torch_geometric import EdgeIndex
     from torch_geometric.data import Data
+
+_DONE = {"rewire": "rewired", "randomize": "randomized", "thin": "thinned", "k_core": "cut"}
+
+RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
 class GeneGraph:
@@ -359,9 +365,7 @@ class GeneGraph:
         done = {"method": method, "self_loops": bool(self_loops)}
         return self._replace(self.genes, *edges, normalization=done)
 
-    def rewire(
-        self, random_state: int | np.random.Generator | np.random.RandomState | None = None
-    ) -> "GeneGraph":
+    def rewire(self, random_state: RandomState = None) -> "GeneGraph":
         """Returns the honest control: the same degrees, the wrong neighbours.
 
         Random pairs of edges swap their ends, about ten times per edge [1]_.
@@ -389,22 +393,87 @@ class GeneGraph:
             .. [1] Maslov & Sneppen, "Specificity and Stability in Topology of
                Protein Networks", Science 296, 2002.
         """
-        self._check_rewirable()
-        index, weight, overlap = rewire_edges(
-            self.edge_index.numpy(),
-            self.edge_weight.numpy(),
-            self.num_genes,
-            np.random.default_rng(random_state),
-        )
-        if overlap > 0.5:
-            warnings.warn(
-                f"{overlap:.0%} of the edges are the same after rewiring: the graph is too small "
-                "or too dense to serve as a control.",
-                stacklevel=2,
+        pairs, weight = self._pairs("rewire")
+        after = rewire_pairs(pairs, self.num_genes, np.random.default_rng(random_state))
+        return self._control("rewire", after, weight, random_state, compared_with=pairs)
+
+    def randomize(self, random_state: RandomState = None) -> "GeneGraph":
+        """Returns a random graph of the same size: neither neighbours nor degrees are kept.
+
+        The same number of edges, with the same weights, between pairs drawn uniformly from the
+        genes that interact.  ``rewire`` is the stricter control, which keeps the degrees.
+
+        Args:
+            random_state: Seed or generator; with the same seed comes the same graph.
+
+        Raises:
+            ValueError: If the graph is directed, or normalised by degree.
+
+        Warns:
+            UserWarning: If more than half of the edges are in both graphs.
+
+        Example:
+            >>> import networkx as nx
+            >>> star = GeneGraph.from_networkx(nx.star_graph(60))
+            >>> star.report().degree_max, star.randomize(random_state=0).report().degree_max < 10
+            (60, True)
+        """
+        pairs, weight = self._pairs("randomize")
+        drawn = random_pairs(pairs, self.num_genes, np.random.default_rng(random_state))
+        return self._control("randomize", drawn, weight, random_state, compared_with=pairs)
+
+    def thin(self, share: float, random_state: RandomState = None) -> "GeneGraph":
+        """Returns the graph with a random share of its edges; genes that lose all stay, isolated.
+
+        Args:
+            share: Share of the edges to keep, in 0 .. 1; at 1 nothing changes.
+            random_state: Seed or generator.  With the same seed a smaller share keeps a subset
+                of a larger one's edges.
+
+        Raises:
+            ValueError: If ``share`` is not in 0 .. 1, or the graph is directed or normalised by
+                degree.
+
+        Example:
+            >>> import networkx as nx
+            >>> GeneGraph.from_networkx(nx.cycle_graph(60)).thin(0.5, random_state=0).num_edges
+            30
+        """
+        if not 0 <= share <= 1:
+            raise ValueError(f"'share' must lie in 0 .. 1 (got {share!r}).")
+        pairs, weight = self._pairs("thin")
+        order = np.random.default_rng(random_state).permutation(pairs.shape[1])
+        kept = np.sort(order[: round(share * pairs.shape[1])])
+        return self._control("thin", pairs[:, kept], weight[kept], random_state, share=share)
+
+    def k_core(self, k: int) -> "GeneGraph":
+        """Returns the graph without the edges of low-degree genes, which stay, isolated.
+
+        Genes with fewer than ``k`` neighbours lose their edges, again and again, until every
+        gene that still has one has ``k``.
+
+        Args:
+            k: Smallest number of neighbours; at 1 nothing changes.
+
+        Raises:
+            ValueError: If ``k`` is less than 1, if no gene is left, or if the graph is directed
+                or normalised by degree.
+
+        Example:
+            >>> import networkx as nx
+            >>> GeneGraph.from_networkx(nx.lollipop_graph(4, 3)).k_core(2)
+            GeneGraph(7 genes, 6 edges, 4 interacting)
+        """
+        if k < 1:
+            raise ValueError(f"'k' must be at least 1 (got {k!r}).")
+        pairs, weight = self._pairs("k_core")
+        kept = in_core(pairs, self.num_genes, k)
+        if not kept.any():
+            raise ValueError(
+                f"No gene has {k} neighbours that have {k} themselves, so the {k}-core is empty; "
+                "choose a smaller 'k'."
             )
-        seed = int(random_state) if isinstance(random_state, int | np.integer) else None
-        step = {"step": "rewire", "random_state": seed, "overlap": overlap}
-        return self._replace(self.genes, index, weight)._with_step(step)
+        return self._control("k_core", pairs[:, kept], weight[kept], k=k)
 
     def report(self) -> GraphReport:
         """Returns what became of the genes and interactions, to print or to store.
@@ -632,18 +701,53 @@ class GeneGraph:
                 "go back to the graph as it was and call normalize() last, once."
             )
 
-    def _check_rewirable(self) -> None:
+    def _pairs(self, step: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Every edge between two genes once, for a control that knows no direction."""
+        done = _DONE[step]
         method = (self._normalization or {}).get("method")
         if method in ("sym", "row"):
             raise ValueError(
-                f"Only a graph whose weights do not depend on its degrees can be rewired (got "
-                f"normalize={method!r}); rewire first, then normalise."
+                f"Only a graph whose weights do not depend on its degrees can be {done} (got "
+                f"normalize={method!r}); {step} first, then normalise."
             )
         if not self.is_undirected:
             raise ValueError(
-                "Only an undirected graph can be rewired (got a directed one); "
+                f"Only an undirected graph can be {done} (got a directed one); "
                 "store every edge in both directions with the same weight."
             )
+        once = self.edge_index[0] < self.edge_index[1]
+        return self.edge_index[:, once].numpy(), self.edge_weight[once].numpy()
+
+    def _control(
+        self,
+        step: str,
+        pairs: NDArray[np.int64],
+        weight: NDArray[np.float32],
+        random_state: RandomState = None,
+        compared_with: NDArray[np.int64] | None = None,
+        **settings: float,
+    ) -> "GeneGraph":
+        """The graph with these edges in place of its own; self-loops stay."""
+        loops = self.edge_index[0] == self.edge_index[1]
+        index, value = _both_ways(pairs, weight)
+        graph = self._replace(
+            self.genes,
+            np.concatenate([index, self.edge_index[:, loops]], axis=1),
+            np.concatenate([value, self.edge_weight[loops]]),
+        )
+        note: dict[str, Any] = {"step": step, **settings}
+        if step != "k_core":  # the one control that draws nothing
+            seeded = isinstance(random_state, int | np.integer)
+            note["random_state"] = int(random_state) if seeded else None  # type: ignore[arg-type]
+        if compared_with is not None:
+            note["overlap"] = shared_pairs(pairs, compared_with, self.num_genes)
+            if note["overlap"] > 0.5:
+                warnings.warn(
+                    f"{note['overlap']:.0%} of the edges are the same once {_DONE[step]}: the "
+                    "graph is too small or too dense to serve as a control.",
+                    stacklevel=3,
+                )
+        return graph._with_step(note)
 
 
 def _both_ways(pairs: Any, weight: Any) -> tuple[Any, Any]:

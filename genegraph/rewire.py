@@ -4,38 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float32]
-
-
-def rewire_edges(
-    edge_index: IntArray, edge_weight: FloatArray, num_nodes: int, rng: np.random.Generator
-) -> tuple[IntArray, FloatArray, float]:
-    """Rewires an undirected graph of which both directions are stored; self-loops stay.
-
-    Args:
-        edge_index: Source (row 0) and target (row 1) of every edge.
-        edge_weight: Weight of every edge, the same in both directions.
-        num_nodes: Number of nodes.
-        rng: Where the randomness comes from.
-
-    Shapes:
-        - ``edge_index``: ``(2, num_edges)``
-        - ``edge_weight``: ``(num_edges,)``
-        - output: the same two in another order, and the share of edges that
-          are in both graphs (1 if there are none)
-
-    Example:
-        >>> index = np.array([[0, 1, 2], [1, 0, 2]])
-        >>> rewire_edges(index, np.ones(3), 3, np.random.default_rng(0))[2]  # one edge only
-        1.0
-    """
-    forward, loop = edge_index[0] < edge_index[1], edge_index[0] == edge_index[1]
-    before, weight = edge_index[:, forward], edge_weight[forward]
-    after = rewire_pairs(before, num_nodes, rng)
-    shared = np.isin(pair_keys(after, num_nodes), pair_keys(before, num_nodes))
-    index = np.concatenate([after, after[::-1], edge_index[:, loop]], axis=1)
-    weight = np.concatenate([weight, weight, edge_weight[loop]])
-    return index, weight, float(shared.mean()) if shared.size else 1.0
 
 
 def rewire_pairs(
@@ -101,6 +69,22 @@ def pair_keys(pairs: IntArray, num_nodes: int) -> IntArray:
     """
     keys: IntArray = pairs.min(axis=0) * num_nodes + pairs.max(axis=0)
     return keys
+
+
+def shared_pairs(pairs: IntArray, others: IntArray, num_nodes: int) -> float:
+    """Gives the share of these edges that are among the others, 1 if there are none.
+
+    Args:
+        pairs: The two ends of every edge; each undirected edge once.
+        others: The same of another graph on the same nodes.
+        num_nodes: Number of nodes.
+
+    Example:
+        >>> shared_pairs(np.array([[0, 1], [1, 2]]), np.array([[1, 0], [0, 3]]), num_nodes=4)
+        0.5
+    """
+    found = np.isin(pair_keys(pairs, num_nodes), pair_keys(others, num_nodes))
+    return float(found.mean()) if found.size else 1.0
 
 
 def _allowed(

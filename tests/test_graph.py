@@ -419,7 +419,7 @@ def test_rewiring_leaves_self_loops_and_max_scaling():
 
 def test_rewiring_says_when_it_is_no_control():
     triangle = undirected(list("ABC"), [("A", "B", 1), ("B", "C", 1), ("A", "C", 1)])
-    with pytest.warns(UserWarning, match="100% of the edges are the same after rewiring"):
+    with pytest.warns(UserWarning, match="100% of the edges are the same once rewired"):
         assert triangle.rewire(0) == triangle
 
 
@@ -428,6 +428,104 @@ def test_rewiring_needs_an_undirected_graph_without_degree_scaling(path_graph):
         GeneGraph(list("AB"), [[0], [1]]).rewire()
     with pytest.raises(ValueError, match=r"normalize='sym'\); rewire first"):
         path_graph.normalize("sym").rewire()
+
+
+# Other controls
+
+
+def test_a_random_graph_keeps_the_size_and_the_weights_but_no_degrees():
+    graph = GeneGraph.from_networkx(nx.relabel_nodes(nx.star_graph(200), str))
+    control = graph.randomize(random_state=0)
+    assert (control.num_edges, control.num_self_loops) == (200, 0)
+    assert control.is_undirected
+    assert torch.equal(graph.edge_weight.sort()[0], control.edge_weight.sort()[0])
+    assert control.report().degree_max < 12  # the star's centre had 200
+    assert control.provenance["graph_steps"][-1]["overlap"] < 0.05
+
+
+def test_a_random_graph_stays_among_the_genes_that_interact():
+    graph = GeneGraph([f"G{i}" for i in range(100)], *_ring(40))
+    control = graph.randomize(random_state=3)
+    assert int(control.edge_index.max()) < 40
+    assert control == graph.randomize(random_state=3) != graph.randomize(random_state=4)
+
+
+def test_random_pairs_are_all_equally_likely():
+    square = GeneGraph.from_networkx(nx.relabel_nodes(nx.cycle_graph(4), str))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # far too small to be a control
+        drawn = sum(dense(square.randomize(seed)) for seed in range(600))
+    # Four of the six pairs in each of 600 graphs: 400 expected, standard deviation 12.
+    assert np.abs(drawn[np.triu_indices(4, 1)] - 400).max() < 60
+
+
+def test_thinning_keeps_the_share_and_nothing_else():
+    graph = random_graph(200, 600)
+    kept = graph.thin(0.2, random_state=0)
+    assert kept.num_edges == 120
+    assert kept.genes == graph.genes
+    assert kept.is_undirected
+    found = dense(kept)
+    np.testing.assert_array_equal(found[found > 0], dense(graph)[found > 0])
+
+
+def test_a_smaller_share_is_a_subset_of_a_larger_one():
+    graph = random_graph(200, 600)
+    half, some = dense(graph.thin(0.5, 7)) > 0, dense(graph.thin(0.05, 7)) > 0
+    assert (some & half).sum() == some.sum() == 60
+    assert graph.thin(1.0) == graph
+    assert graph.thin(0.0).num_edges == 0
+
+
+@pytest.mark.parametrize("k", [1, 2, 4, 5])
+def test_the_core_is_that_of_networkx(k):
+    graph = random_graph(100, 350, seed=1)
+    expected = nx.k_core(graph.to_networkx(), k)
+    core = graph.k_core(k)
+    assert core.genes == graph.genes
+    found = core.to_networkx()
+    assert {frozenset(e) for e in found.edges} == {frozenset(e) for e in expected.edges}
+    if k > 1:
+        assert 0 < core.num_edges < graph.num_edges  # so this can fail
+
+
+def test_controls_leave_self_loops_and_max_scaling():
+    graph = random_graph().normalize("max", self_loops=True)
+    for control in (graph.randomize(0), graph.thin(0.5, 0), graph.k_core(2)):
+        np.testing.assert_array_equal(dense(control).diagonal(), np.ones(60))
+        assert control.normalization == graph.normalization
+        assert control.num_self_loops == 60
+
+
+def test_controls_say_in_the_report_what_was_done():
+    steps = random_graph(200, 600).thin(0.5, 1).k_core(2).provenance["graph_steps"]
+    assert steps == [
+        {"step": "thin", "share": 0.5, "random_state": 1},
+        {"step": "k_core", "k": 2},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g: g.thin(1.5), r"'share' must lie in 0 .. 1 \(got 1.5\)"),
+        (lambda g: g.k_core(0), r"'k' must be at least 1 \(got 0\)"),
+        (lambda g: g.k_core(50), "the 50-core is empty; choose a smaller 'k'"),
+        (lambda g: g.normalize("row").thin(0.5), r"normalize='row'\); thin first"),
+        (lambda g: g.normalize("sym").k_core(1), r"normalize='sym'\); k_core first"),
+        (lambda g: g.normalize("sym").randomize(), r"normalize='sym'\); randomize first"),
+        (lambda _: GeneGraph(list("AB"), [[0], [1]]).thin(0.5), "Only an undirected graph can be"),
+    ],
+)
+def test_controls_refuse_what_they_cannot_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(random_graph())
+
+
+def _ring(num_genes):
+    source = np.arange(num_genes)
+    target = (source + 1) % num_genes
+    return (np.stack([np.r_[source, target], np.r_[target, source]]),)
 
 
 # Report

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "genegraph"
 ORDER = [
     {"version"},
     {"interactions"},
-    {"normalize", "edges", "rewire", "graph_build", "graph_convert", "graph_io", "graph_report"},
+    {"normalize", "edges", "rewire", "graph_controls"},
+    {"graph_build", "graph_convert", "graph_io", "graph_report"},
     {"graph"},
     {"expression_matrix", "expression_values", "expression"},
     {"tree_codec", "safefile"},
