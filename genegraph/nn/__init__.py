@@ -1,8 +1,9 @@
 """The layer and the networks; nothing here knows that genes have names."""
 
 from genegraph.nn.autoencoder import Autoencoder
+from genegraph.nn.energy import dirichlet_energy
 from genegraph.nn.gene_gcn import GeneGCN
 from genegraph.nn.gene_graph_conv import GeneGraphConv
 from genegraph.nn.residual_head import ResidualHead
 
-__all__ = ["Autoencoder", "GeneGCN", "GeneGraphConv", "ResidualHead"]
+__all__ = ["Autoencoder", "GeneGCN", "GeneGraphConv", "ResidualHead", "dirichlet_energy"]

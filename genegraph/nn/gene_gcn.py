@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,26 +18,33 @@ class GeneGCN(torch.nn.Module):
     r"""Classifies cells from the expression of their genes and a graph of the genes.
 
     .. math::
-        X \leftarrow X + \sum_{g=1}^{\mathrm{graphs}} \mathrm{relu}(G_g X W_g)
-        \quad\text{(repeated num\_layers times)}, \qquad
-        \mathrm{logits} = \mathrm{head}(X)
+        Z_l = \sum_{g=1}^{\mathrm{graphs}} \mathrm{relu}(G_{lg} X_{l-1} W_{lg}), \qquad
+        X_l = X_0 + Z_l \quad (l = 1 \dots \mathrm{num\_layers}), \qquad
+        \mathrm{logits} = \mathrm{head}(X_L)
+
+    Every layer adds the cell's *original* features, not the ones before it [1]_: adding those
+    would multiply by :math:`I + G` again and again, until the features are those of a smooth
+    vector that is the same for all cells.
 
     Args:
         num_genes: Genes per cell.
         num_classes: Cell types.
         in_channels: Features per gene.
         hidden_channels: Hidden layers of the head.
-        attention: See :class:`~genegraph.nn.GeneGraphConv`.
-        fusion: See :class:`~genegraph.nn.GeneGraphConv`.
         num_layers: Graph layers in a row; 0 leaves the fully connected head alone.
         num_graphs: Graphs side by side in each layer, each with parameters of its own.
         residual: Keep the original features; False hands only the smoothed ones on.
+        norm: Scale :math:`Z_l` by :math:`\min(1, \lVert X_0 \rVert / \lVert Z_l \rVert)`, cell by
+            cell, so that what is smoothed never drowns the original.  A prior whose rows sum to
+            hundreds (``"max"``) otherwise grows without bound from layer to layer.  None does so
+            where there are several layers.
+        fusion: ``"sum"`` adds; ``"gate"`` makes every sum a learned mix: attention and prior
+            (see :class:`~genegraph.nn.GeneGraphConv`), and :math:`X_0` and the graphs with
+            weights :math:`n\,\mathrm{softmax}(\gamma_l)` over the :math:`n` parts, all 1 at
+            first.
         gene_aware: Attention with parameters per gene.
-        attention_channels: See :class:`~genegraph.nn.GeneGraphConv`.
-        tolerance: See :class:`~genegraph.nn.GeneGraphConv`.
-        reference: See :class:`~genegraph.nn.GeneGraphConv`.
-        init: See :class:`~genegraph.nn.GeneGraphConv`.
-        backend: See :class:`~genegraph.nn.GeneGraphConv`.
+        conv_options: Further options of every :class:`~genegraph.nn.GeneGraphConv`, such as
+            ``attention``, ``attention_channels``, ``init``, ``tolerance`` and ``backend``.
 
     Shapes:
         - ``x``: ``[num_cells, num_genes]`` or ``[num_cells, num_genes, in_channels]``
@@ -49,6 +57,10 @@ class GeneGCN(torch.nn.Module):
         >>> edge_index = torch.tensor([[0, 1], [1, 0]])
         >>> network(torch.rand(2, 5), edge_index).shape
         torch.Size([2, 3])
+
+    References:
+        .. [1] Chen et al., "Simple and Deep Graph Convolutional Networks", ICML 2020.
+           https://arxiv.org/abs/2007.02133
     """
 
     def __init__(
@@ -58,17 +70,13 @@ class GeneGCN(torch.nn.Module):
         *,
         in_channels: int = 1,
         hidden_channels: Sequence[int] = (256, 128),
-        attention: str | None = "full",
-        fusion: str = "sum",
         num_layers: int = 1,
         num_graphs: int = 1,
         residual: bool = True,
+        norm: bool | None = None,
+        fusion: str = "sum",
         gene_aware: bool = False,
-        attention_channels: int = 16,
-        tolerance: float = 1e-6,
-        reference: bool = False,
-        init: str = "absolute",
-        backend: str = "torch",
+        **conv_options: Any,
     ) -> None:
         super().__init__()
         if num_layers < 0 or num_graphs < 1:
@@ -77,24 +85,18 @@ class GeneGCN(torch.nn.Module):
                 f"(got {num_layers} and {num_graphs})."
             )
         self.num_genes, self.in_channels, self.residual = num_genes, in_channels, residual
+        self.norm = num_layers > 1 if norm is None else norm
+        conv_options["num_genes"] = num_genes if gene_aware else None
         self.layers = torch.nn.ModuleList(
             torch.nn.ModuleList(
-                GeneGraphConv(
-                    in_channels,
-                    in_channels,
-                    attention=attention,
-                    attention_channels=attention_channels,
-                    num_genes=num_genes if gene_aware else None,
-                    fusion=fusion,
-                    tolerance=tolerance,
-                    reference=reference,
-                    init=init,
-                    backend=backend,
-                )
+                GeneGraphConv(in_channels, in_channels, fusion=fusion, **conv_options)
                 for _ in range(num_graphs)
             )
             for _ in range(num_layers)
         )
+        self.gate_logits: torch.nn.Parameter | None = None
+        if fusion == "gate":
+            self.gate_logits = torch.nn.Parameter(torch.zeros(num_layers, num_graphs + residual))
         self.head = ResidualHead(num_genes * in_channels, num_classes, hidden_channels)
 
     def forward(
@@ -113,21 +115,49 @@ class GeneGCN(torch.nn.Module):
         edge_weight: Tensor | None = None,
     ) -> Tensor:
         """Returns the fused features that the head reads, ``[num_cells, genes * channels]``."""
+        return self.features_by_layer(x, edge_index, edge_weight)[-1].flatten(start_dim=1)
+
+    def features_by_layer(
+        self,
+        x: Tensor,
+        edge_index: Tensor | EdgeIndex | None = None,
+        edge_weight: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Returns X_0 (the input), X_1, ... X_L, each ``[num_cells, num_genes, in_channels]``."""
         expected = (self.num_genes, self.in_channels)
-        features = x.unsqueeze(-1) if x.dim() == 2 else x
-        if tuple(features.shape[1:]) != expected:
+        original = x.unsqueeze(-1) if x.dim() == 2 else x
+        if tuple(original.shape[1:]) != expected:
             raise ValueError(
                 f"'x' must have shape [num_cells, {self.num_genes}] or [num_cells, "
                 f"{self.num_genes}, {self.in_channels}] (got {list(x.shape)})."
             )
-        for graphs in self.layers:
+        features = [original]
+        for layer, graphs in enumerate(self.layers):
             assert isinstance(graphs, torch.nn.ModuleList)
-            smoothed = [conv(features, edge_index, edge_weight).relu() for conv in graphs]
-            features = sum(smoothed, start=features) if self.residual else sum(smoothed)
-        return features.flatten(start_dim=1)
+            smoothed = [conv(features[-1], edge_index, edge_weight).relu() for conv in graphs]
+            features.append(self._fuse(layer, original, smoothed))
+        return features
 
-    def init_from(self, autoencoder: Autoencoder) -> None:
+    def _fuse(self, layer: int, original: Tensor, smoothed: list[Tensor]) -> Tensor:
+        parts = [*smoothed, original] if self.residual else smoothed
+        if self.gate_logits is not None:
+            gates = self.gate_logits[layer].softmax(0) * len(parts)
+            parts = [part * gate for part, gate in zip(parts, gates, strict=True)]
+        total = sum(parts[1 : len(smoothed)], start=parts[0])
+        if self.norm:
+            limit, size = (
+                torch.linalg.vector_norm(part, dim=(1, 2), keepdim=True)
+                for part in (original, total)
+            )
+            total = total * (limit / size.clamp(min=torch.finfo(size.dtype).tiny)).clamp(max=1)
+        return total + parts[-1] if self.residual else total
+
+    def init_from(self, autoencoder: Autoencoder, *, freeze: bool = False) -> None:
         """Starts the head's hidden layers from a trained encoder of the same sizes.
+
+        Args:
+            autoencoder: The trained one.
+            freeze: Leave these layers as they are when the network is trained.
 
         Raises:
             ValueError: If the sizes differ.
@@ -139,3 +169,4 @@ class GeneGCN(torch.nn.Module):
                 f"The autoencoder must have the head's hidden layers {shapes[1]} (got {shapes[0]})."
             )
         self.head.hidden.load_state_dict(theirs)
+        self.head.hidden.requires_grad_(not freeze)

@@ -2,10 +2,10 @@ import copy
 
 import pytest
 import torch
-from by_hand import count_cells
+from by_hand import count_cells, dense_matrix
 from torch_geometric.explain import CaptumExplainer, Explainer, GNNExplainer
 
-from genegraph.nn import Autoencoder, GeneGCN, ResidualHead
+from genegraph.nn import Autoencoder, GeneGCN, ResidualHead, dirichlet_energy
 
 
 def small_network(**options):
@@ -39,15 +39,92 @@ def test_no_layers_leave_the_head_alone(toy_graph):
     assert torch.equal(network(cells()), network.head(cells()))
 
 
+@pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("residual", [True, False])
-def test_layers_and_graphs_by_hand(toy_graph, residual):
-    network = small_network(num_layers=2, num_graphs=3, residual=residual)
-    features = cells(channels=1)
+def test_layers_and_graphs_by_hand(toy_graph, residual, norm):
+    network = small_network(num_layers=2, num_graphs=3, residual=residual, norm=norm)
+    original = features = cells(channels=1)
     for a, b, c in network.layers:
         smoothed = sum(conv(features, *toy_graph).relu() for conv in (a, b, c))
-        features = features + smoothed if residual else smoothed
+        if norm:
+            pairs = zip(smoothed, original, strict=True)
+            smoothed = torch.stack([z * min(1, x0.norm() / z.norm()) for z, x0 in pairs])
+        features = original + smoothed if residual else smoothed
     torch.testing.assert_close(network.smooth(cells(), *toy_graph), features[..., 0])
     torch.testing.assert_close(network(cells(), *toy_graph), network.head(features[..., 0]))
+
+
+def test_one_layer_is_the_write_ups_and_several_are_normalised():
+    assert not small_network().norm
+    assert small_network(num_layers=2).norm
+
+
+def test_gates_start_at_the_sum_and_mix_every_part(toy_graph):
+    options = {"attention": None, "num_graphs": 2, "num_layers": 2, "norm": False}
+    plain, gated = small_network(**options), small_network(fusion="gate", **options)
+    gated.load_state_dict(plain.state_dict(), strict=False)
+    torch.testing.assert_close(gated.smooth(cells(), *toy_graph), plain.smooth(cells(), *toy_graph))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_gates_by_hand(toy_graph, residual):
+    network = small_network(attention=None, num_graphs=2, residual=residual, fusion="gate")
+    logits = torch.tensor([[0.3, -1.2, 0.8]])[:, : 2 + residual].double()
+    network.gate_logits.data = logits
+    x = cells(channels=1)
+    shares = logits[0].exp() / logits[0].exp().sum() * logits.numel()
+    parts = [conv(x, *toy_graph).relu() for conv in network.layers[0]] + [x] * residual
+    expected = sum(share * part for share, part in zip(shares, parts, strict=True))
+    torch.testing.assert_close(network.smooth(cells(), *toy_graph), expected[..., 0])
+    network(cells(), *toy_graph).sum().backward()
+    assert network.gate_logits.grad.abs().min() > 0
+
+
+def test_a_cell_of_zeros_passes_the_normalisation(toy_graph):
+    network = small_network(num_layers=3, attention=None)
+    x = torch.zeros(2, 40, dtype=torch.float64)
+    network(x, *toy_graph).sum().backward()
+    assert torch.equal(network.smooth(x, *toy_graph), x)
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
+def lattice():
+    """Forty genes in a circle, each with its three nearest on either side, and weights."""
+    ahead = torch.arange(40).repeat(3)
+    pairs = torch.stack([ahead, (ahead + torch.arange(1, 4).repeat_interleave(40)) % 40])
+    weight = 0.2 + torch.rand(120, dtype=torch.float64)
+    return torch.cat([pairs, pairs.flip(0)], dim=1), weight.repeat(2)
+
+
+def test_depth_neither_explodes_nor_collapses_where_sums_would():
+    edge_index, edge_weight = lattice()
+    x, strong = cells(8), 20 * edge_weight  # like STRING over its maximum: rows sum to hundreds
+    network = small_network(num_layers=8, attention=None)
+    layers = [f[..., 0] for f in network.features_by_layer(x, edge_index, strong)]
+    energies = [dirichlet_energy(f, edge_index, edge_weight).mean().item() for f in layers]
+    assert min(energies[2:]) > 0.9 * energies[1]  # nothing is lost after the first layer
+    assert (layers[-1].norm(dim=1) <= 2.001 * x.norm(dim=1)).all()
+
+    summed = x[..., None]
+    for (conv,) in network.layers:
+        summed = summed + conv(summed, edge_index, strong).relu()
+    collapsed = dirichlet_energy(summed[..., 0], edge_index, edge_weight).mean().item()
+    assert collapsed < min(energies) / 3
+    assert (summed[..., 0].norm(dim=1) > 1e6 * x.norm(dim=1)).all()
+
+
+def test_the_dirichlet_energy_by_hand():
+    edge_index, edge_weight = lattice()
+    joined = (edge_index < 36).all(dim=0)  # the last four genes have no edge
+    edge_index, edge_weight = edge_index[:, joined], edge_weight[joined]
+    x = cells(3)
+    matrix = dense_matrix(edge_index, edge_weight, 40)
+    degree = matrix.sum(1)
+    scaled = (x / degree.sqrt())[:, :36]
+    gaps = (scaled[:, :, None] - scaled[:, None, :]).square()
+    expected = (gaps * matrix[:36, :36]).sum((1, 2)) / 2 / x[:, :36].square().sum(1)
+    torch.testing.assert_close(dirichlet_energy(x, edge_index, edge_weight), expected)
+    assert dirichlet_energy(torch.zeros(1, 40), edge_index, edge_weight).item() == 0
 
 
 def test_graphs_have_parameters_of_their_own():
@@ -187,6 +264,18 @@ def test_an_autoencoder_learns_to_restore():
 def test_the_decoder_mirrors_the_encoder():
     shapes = [tuple(p.shape) for p in Autoencoder(20, (10, 5)).parameters() if p.dim() == 2]
     assert shapes == [(10, 20), (5, 10), (10, 5), (20, 10)]
+
+
+def test_a_frozen_encoder_stays_and_a_free_one_does_not(toy_graph):
+    for freeze in (True, False):
+        network = small_network()
+        network.init_from(Autoencoder(40, (8, 4)).double(), freeze=freeze)
+        before = network.head.hidden[0].weight.clone()
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+        network(cells(), *toy_graph).sum().backward()
+        optimizer.step()
+        assert torch.equal(network.head.hidden[0].weight, before) == freeze
+        assert network.head.out.weight.grad is not None
 
 
 def test_the_network_starts_from_an_encoder(toy_graph):
