@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import numbers
 import os
 import warnings
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -23,6 +21,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from genegraph.batches import cell_loader, dense
+from genegraph.classifier_checks import check_options, fingerprint_of
 from genegraph.expression import (
     align_cells,
     is_anndata,
@@ -66,10 +65,19 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         normalize: How the graph's weights are scaled, see :meth:`genegraph.GeneGraph.normalize`:
             ``"sym"``, ``"row"``, ``"max"`` (the write-up's; hubs then swamp the cell) or None.
         self_loops: Give each gene an edge to itself.
+        gene_aware: Attention with a slope, a key and a weight of its own for each gene: the
+            form that can learn which gene listens to which.
         num_layers: Graph layers in a row.
         num_graphs: Graphs side by side.
+        residual: Add the original expression to the smoothed one; False classifies the smoothed
+            one alone.
+        norm: Keep what is smoothed from drowning the original, see
+            :class:`~genegraph.nn.GeneGCN`; None does so where there are several layers.
+        init: How the layer's W starts, ``"absolute"`` or ``"uniform"`` (the write-up's, which
+            leaves the layer dead in half of all seeds), see :class:`~genegraph.nn.GeneGraphConv`.
         hidden_channels: Sizes of the head's hidden layers.
-        pretrain: Start the head from an autoencoder's encoder.
+        pretrain: Start the head from an autoencoder's encoder; ``"frozen"`` keeps it as it is
+            and trains what comes after it.
         values: What the numbers are.  ``"counts"``: raw counts, normalised here to 10,000 per
             cell and log1p.  ``"log1p"``: that already.  ``"features"``: taken as they are.
             ``"auto"``: recognised for an AnnData (an error if in doubt), features for arrays.
@@ -124,10 +132,14 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         fusion: str = "sum",
         normalize: Literal["max", "sym", "row"] | None = "sym",
         self_loops: bool = False,
+        gene_aware: bool = False,
         num_layers: int = 1,
         num_graphs: int = 1,
+        residual: bool = True,
+        norm: bool | None = None,
+        init: str = "absolute",
         hidden_channels: Sequence[int] = (256, 128),
-        pretrain: bool = False,
+        pretrain: bool | Literal["frozen"] = False,
         values: str = "auto",
         optimizer: str = "sgd",
         lr: float | None = None,
@@ -149,8 +161,12 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.fusion = fusion
         self.normalize = normalize
         self.self_loops = self_loops
+        self.gene_aware = gene_aware
         self.num_layers = num_layers
         self.num_graphs = num_graphs
+        self.residual = residual
+        self.norm = norm
+        self.init = init
         self.hidden_channels = hidden_channels
         self.pretrain = pretrain
         self.values = values
@@ -194,7 +210,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             TypeError: If an argument has the wrong kind.
             ValueError: If values, labels, genes or options are not as they must be.
         """
-        self._check_options()
+        check_options(self)
+        self._recipe(0)  # refuses settings of training that cannot be
         features, labels = self._read_training(X, y, layer)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -206,7 +223,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.scale_ = self._recipe(0).scale(features)
         features = features * np.float32(self.scale_)
         # A fit that may be resumed must draw the same again: without a seed, one from its content.
-        fingerprint = "" if checkpoint_dir is None else self._fingerprint(features, codes)
+        fingerprint = "" if checkpoint_dir is None else fingerprint_of(self, features, codes)
         seeded = isinstance(self.random_state, numbers.Integral) or checkpoint_dir is None
         rng = check_random_state(self.random_state if seeded else int(fingerprint[:8], 16))
         fraction = 0.0 if self.patience is None else self.validation_fraction
@@ -293,44 +310,6 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = self._smooths()
         return tags
-
-    def _check_options(self) -> None:
-        if self.graph is not None and not isinstance(self.graph, GeneGraph):
-            raise TypeError(
-                f"'graph' must be a GeneGraph or None (got {type(self.graph).__name__}). "
-                "Build one with GeneGraph.from_interactions(table)."
-            )
-        choices: dict[str, tuple[Any, ...]] = {
-            "genes": ("all", "interacting"),
-            "attention": ("full", "edges", None),
-            "fusion": ("sum", "gate"),
-            "normalize": ("max", "sym", "row", None),
-            "device": ("auto", "cpu", "cuda"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name!r} must be one of {allowed} (got {getattr(self, name)!r})."
-                )
-        if self.graph is None and self.attention == "edges":
-            raise ValueError("attention='edges' needs a graph (got graph=None).")
-        if self.graph is None and self.genes == "interacting":
-            raise ValueError("genes='interacting' needs a graph (got graph=None).")
-        if not 0 <= self.max_missing <= 1:
-            raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {self.max_missing!r}).")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise RuntimeError(
-                "device='cuda' was asked for, but torch sees no CUDA device; use device='auto' "
-                "to fall back to the CPU."
-            )
-        if not 0 <= self.validation_fraction < 1 or (
-            self.patience and not self.validation_fraction
-        ):
-            raise ValueError(
-                "'validation_fraction' must lie in 0 .. 1, and above 0 with 'patience' "
-                f"(got {self.validation_fraction!r})."
-            )
-        self._recipe(0)
 
     def _smooths(self) -> bool:
         """Whether there is any graph layer."""
@@ -442,6 +421,10 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             fusion=self.fusion,
             num_layers=self.num_layers if self._smooths() else 0,
             num_graphs=self.num_graphs,
+            residual=self.residual,
+            norm=self.norm,
+            init=self.init,
+            gene_aware=self.gene_aware,
         )
 
     def _train(
@@ -466,7 +449,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         if self.pretrain:
             coder = Autoencoder(int(features.shape[1]), tuple(self.hidden_channels))
             train(RestoreTask(coder, self._recipe(seed, PRETRAINING)), cells, validation, **options)
-            self.network_.init_from(coder)
+            self.network_.init_from(coder, freeze=self.pretrain == "frozen")
         task = CellTypeTask(
             self.network_, self._recipe(seed), self.graph_, self._class_weight(cells[1])
         )
@@ -481,19 +464,6 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             self.class_weight, classes=self.classes_, y=self.classes_[codes]
         )
         return torch.as_tensor(weight, dtype=torch.float32)
-
-    def _fingerprint(self, features: Matrix, codes: NDArray[np.int64]) -> str:
-        """What makes two fits the same one; how they run (device, verbosity) does not count."""
-        aside = ("graph", "device", "verbose", "trainer_options", "max_missing")
-        settings = {k: v for k, v in sorted(self.get_params().items()) if k not in aside}
-        if not isinstance(self.random_state, numbers.Integral):
-            settings["random_state"] = None
-        graph = None if self.graph_ is None else self.graph_.content_hash
-        digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
-        parts = (features.data, features.indices) if sp.issparse(features) else (features,)
-        for part in (*parts, codes):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        return digest.hexdigest()
 
     def _accelerator(self) -> str:
         return {"cuda": "gpu"}.get(self.device, self.device)

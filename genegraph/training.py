@@ -258,7 +258,9 @@ def train(
 
 
 def _callbacks(recipe: Recipe, epochs: int, verbose: bool) -> list[Callback]:
-    averaging = [WeightAveraging(multi_avg_fn=average)] if recipe.averages else []
+    averaging = (
+        [WeightAveraging(use_buffers=False, multi_avg_fn=average)] if recipe.averages else []
+    )
     return [*averaging, *([EpochProgress(epochs)] if verbose else [])]
 
 

@@ -19,6 +19,7 @@ ORDER = [
     {"nn"},
     {"batches", "splitting", "recipe", "checkpoint_io", "progress"},
     {"training", "persistence"},
+    {"classifier_checks"},
     {"classifier"},
     {"datasets", "plotting"},
     {"demo", "cli", "__main__"},

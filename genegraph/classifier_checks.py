@@ -1,0 +1,91 @@
+"""What a classifier refuses at the door, and what makes two of its fits the same one."""
+
+from __future__ import annotations
+
+import hashlib
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+
+from genegraph.expression_matrix import Matrix
+from genegraph.graph import GeneGraph
+
+if TYPE_CHECKING:
+    from genegraph.classifier import GeneGCNClassifier
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "genes": ("all", "interacting"),
+    "attention": ("full", "edges", None),
+    "fusion": ("sum", "gate"),
+    "normalize": ("max", "sym", "row", None),
+    "init": ("absolute", "uniform"),
+    "pretrain": (False, True, "frozen"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
+NOT_IN_FINGERPRINT = ("graph", "device", "verbose", "trainer_options", "max_missing")
+
+
+def check_options(model: GeneGCNClassifier) -> None:
+    """Raises an error for a parameter that cannot be.
+
+    Raises:
+        TypeError: If the graph is no graph.
+        ValueError: If an option is unknown, or two of them exclude each other.
+        RuntimeError: If CUDA was asked for and there is none.
+    """
+    if model.graph is not None and not isinstance(model.graph, GeneGraph):
+        raise TypeError(
+            f"'graph' must be a GeneGraph or None (got {type(model.graph).__name__}). "
+            "Build one with GeneGraph.from_interactions(table)."
+        )
+    for name, allowed in CHOICES.items():
+        if getattr(model, name) not in allowed:
+            raise ValueError(f"{name!r} must be one of {allowed} (got {getattr(model, name)!r}).")
+    if model.graph is None and model.attention == "edges":
+        raise ValueError("attention='edges' needs a graph (got graph=None).")
+    if model.graph is None and model.genes == "interacting":
+        raise ValueError("genes='interacting' needs a graph (got graph=None).")
+    if model.gene_aware and model.attention is None:
+        raise ValueError(
+            "gene_aware=True is a form of attention (got attention=None); add attention='full' "
+            "or attention='edges'."
+        )
+    if not 0 <= model.max_missing <= 1:
+        raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {model.max_missing!r}).")
+    if model.device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(
+            "device='cuda' was asked for, but torch sees no CUDA device; use device='auto' "
+            "to fall back to the CPU."
+        )
+    fraction = model.validation_fraction
+    if not 0 <= fraction < 1 or (model.patience and not fraction):
+        raise ValueError(
+            "'validation_fraction' must lie in 0 .. 1, and above 0 with 'patience' "
+            f"(got {fraction!r})."
+        )
+
+
+def fingerprint_of(model: GeneGCNClassifier, features: Matrix, codes: NDArray[np.int64]) -> str:
+    """Returns a hash of cells, labels, graph and settings.
+
+    How a fit runs (device, verbosity) does not count.
+
+    Args:
+        model: Its parameters and its graph, aligned and normalised.
+        features: The cells as the network sees them.
+        codes: Number of each cell's class.
+    """
+    settings = {k: v for k, v in sorted(model.get_params().items()) if k not in NOT_IN_FINGERPRINT}
+    if not isinstance(model.random_state, numbers.Integral):
+        settings["random_state"] = None
+    graph = None if model.graph_ is None else model.graph_.content_hash
+    digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
+    parts = (features.data, features.indices) if sp.issparse(features) else (features,)
+    for part in (*parts, codes):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
