@@ -1,6 +1,7 @@
 """What every benchmark needs: fair timing, peak memory, the machine, one JSON line a result."""
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -68,13 +69,22 @@ def synchronize() -> None:
 
 
 def peak_mib(device: str) -> int:
-    """Largest memory since the start of the process: of the device, else resident (Linux)."""
+    """Largest memory since the start or :func:`reset_peak`: of the device, else resident."""
     if device != "cpu":
         return round(torch.cuda.max_memory_allocated() / 2**20)
     # Not resource.getrusage: its maximum starts at what the parent held before exec.
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return round(int(line.split()[1]) / 1024)
+
+
+def reset_peak(device: str) -> None:
+    """Forgets the peak so far, so that :func:`peak_mib` speaks of what comes after (Linux)."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def machine(device: str) -> dict[str, Any]:
