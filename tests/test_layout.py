@@ -19,6 +19,7 @@ ORDER = [
     {"batches", "splitting", "recipe", "checkpoint_io", "progress"},
     {"training", "persistence"},
     {"classifier"},
+    {"simulation"},
     {"datasets", "plotting"},
     {"demo", "cli", "__main__"},
 ]
