@@ -1,7 +1,7 @@
 """Cells and gene interactions that are there without a download, to try genegraph with.
 
 :func:`complexes` is a small graph that ships inside this package, :func:`pbmc` labelled blood cells
-that ship inside scanpy.
+that ship inside scanpy. :func:`simulate` writes a study of any size, of which the truth is known.
 """
 
 from importlib import resources
@@ -9,6 +9,10 @@ from itertools import combinations
 
 import pandas as pd
 from anndata import AnnData
+
+from genegraph.simulation import SimulatedStudy, simulate
+
+__all__ = ["SimulatedStudy", "complexes", "pbmc", "simulate"]
 
 _SCANPY_MISSING = (
     "The built-in blood cells come with scanpy, which is not installed; "

@@ -7,7 +7,11 @@ IntArray = NDArray[np.int64]
 
 
 def rewire_pairs(
-    pairs: IntArray, num_nodes: int, rng: np.random.Generator, swaps_per_edge: int = 10
+    pairs: IntArray,
+    num_nodes: int,
+    rng: np.random.Generator,
+    swaps_per_edge: int = 10,
+    beside: IntArray | None = None,
 ) -> IntArray:
     """Swaps the ends of random pairs of edges, so that degrees stay and neighbours change.
 
@@ -21,9 +25,12 @@ def rewire_pairs(
         num_nodes: Number of nodes.
         rng: Where the randomness comes from.
         swaps_per_edge: Attempted swaps for every edge; at 0 nothing changes.
+        beside: Further edges of the same graph, none of them in ``pairs``; they stay, and no swap
+            makes one of them again.
 
     Shapes:
         - ``pairs``: ``(2, num_edges)``
+        - ``beside``: ``(2, num_other_edges)``
         - output: ``(2, num_edges)``; column ``e`` is what became of edge ``e``
 
     Example:
@@ -40,13 +47,15 @@ def rewire_pairs(
     half = pairs.shape[1] // 2
     if half == 0:
         return pairs
+    staying = np.empty(0, np.int64) if beside is None else pair_keys(beside, num_nodes)
     for _ in range(2 * swaps_per_edge):  # a round tries half a swap per edge
         order = rng.permutation(pairs.shape[1])
         first, second = order[:half], order[half : 2 * half]
         (a, b), (c, d) = pairs[:, first], pairs[:, second]
         flip = rng.random(half) < 0.5
         c, d = np.where(flip, d, c), np.where(flip, c, d)
-        accepted = _allowed(pair_keys(pairs, num_nodes), a, b, c, d, num_nodes)
+        present = np.concatenate([pair_keys(pairs, num_nodes), staying])
+        accepted = _allowed(present, a, b, c, d, num_nodes)
         pairs[:, first[accepted]] = a[accepted], d[accepted]
         pairs[:, second[accepted]] = c[accepted], b[accepted]
     return pairs

@@ -21,6 +21,7 @@ ORDER = [
     {"training", "persistence"},
     {"classifier_checks"},
     {"classifier"},
+    {"simulation"},
     {"datasets", "plotting"},
     {"demo", "cli", "__main__"},
 ]

@@ -1,0 +1,80 @@
+"""Checks what a study is asked to be, before anything is drawn or written."""
+
+import math
+import numbers
+from typing import Any
+
+from genegraph.interactions.biogrid_archive import ORGANISM_OF_TAXON
+from genegraph.simulation.model import LEAST
+
+# Name and range; what fits into the file's integers, for the last of them.
+_WHOLE = {
+    "n_cells": (1, math.inf),
+    "n_genes": (1, math.inf),
+    "n_interacting": (1, math.inf),
+    "n_types": (1, math.inf),
+    "n_modules": (1, math.inf),
+    "taxon": (1, math.inf),
+    "random_state": (0, 2**32 - 1),
+}
+_REAL = {
+    "graph_signal": (0, 1),
+    "effect": (0, math.inf),
+    "noise": (0, math.inf),
+    "zeros": (0, 1),
+}
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Refuses arguments of the wrong kind, out of range, or that do not fit together.
+
+    Args:
+        arguments: The arguments of :func:`genegraph.datasets.simulate`, by name.
+
+    Raises:
+        TypeError: If one is of the wrong kind.
+        ValueError: If one is out of range, or too small for another.
+    """
+    for name, (low, high) in _WHOLE.items():
+        _check_kind(name, arguments[name], numbers.Integral, "a whole number")
+        _check_range(name, arguments[name], low, high)
+    for name, (low, high) in _REAL.items():
+        _check_kind(name, arguments[name], numbers.Real, "a number")
+        _check_range(name, arguments[name], low, high)
+    _check_taxon(arguments["taxon"])
+    _check_room(arguments, "n_cells", "n_types", "cells of every type")
+    _check_room(arguments, "n_interacting", "n_modules", "interacting genes in every module")
+    if arguments["n_genes"] < arguments["n_interacting"]:
+        raise ValueError(
+            f"'n_genes' must be at least 'n_interacting', which is {arguments['n_interacting']:,} "
+            f"(got {arguments['n_genes']:,}); ask for more genes, or for fewer that interact."
+        )
+
+
+def _check_kind(name: str, value: Any, kind: type, wanted: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{name!r} must be {wanted} (got {value!r}).")
+
+
+def _check_range(name: str, value: Any, low: float, high: float) -> None:
+    if low <= value <= high and math.isfinite(value):
+        return
+    bounds = f"at least {low}" if high == math.inf else f"from {low} to {high:,}"
+    raise ValueError(f"{name!r} must be {bounds} and finite (got {value}).")
+
+
+def _check_taxon(taxon: int) -> None:
+    if taxon not in ORGANISM_OF_TAXON:
+        known = ", ".join(map(str, ORGANISM_OF_TAXON))
+        raise ValueError(
+            f"'taxon' must be one that BioGRID has a file of (got {taxon}); choose among {known}."
+        )
+
+
+def _check_room(arguments: dict[str, Any], name: str, parts: str, what: str) -> None:
+    needed = LEAST * arguments[parts]
+    if arguments[name] < needed:
+        raise ValueError(
+            f"{name!r} must be at least {needed:,}, as {parts}={arguments[parts]:,} needs {LEAST} "
+            f"{what} (got {arguments[name]:,}); raise {name!r} or lower {parts!r}."
+        )
