@@ -2,12 +2,11 @@
 
 import math
 import numbers
-from typing import Any
+from typing import Any, NamedTuple
 
 from genegraph.interactions.biogrid_archive import ORGANISM_OF_TAXON
 from genegraph.simulation.model import LEAST
 
-# Name and range; what fits into the file's integers, for the last of them.
 _WHOLE = {
     "n_cells": (1, math.inf),
     "n_genes": (1, math.inf),
@@ -25,30 +24,53 @@ _REAL = {
 }
 
 
-def check_arguments(arguments: dict[str, Any]) -> None:
+class Arguments(NamedTuple):
+    """What a study is asked to be; see :func:`genegraph.datasets.simulate`."""
+
+    n_cells: int
+    n_genes: int
+    n_interacting: int
+    n_types: int
+    n_modules: int
+    graph_signal: float
+    effect: float
+    noise: float
+    zeros: float
+    taxon: int
+    random_state: int
+
+
+def checked_arguments(**arguments: Any) -> Arguments:
     """Refuses arguments of the wrong kind, out of range, or that do not fit together.
 
     Args:
-        arguments: The arguments of :func:`genegraph.datasets.simulate`, by name.
+        **arguments: The fields of ``Arguments``, as any kind of number.
+
+    Returns:
+        The arguments as plain numbers.
 
     Raises:
         TypeError: If one is of the wrong kind.
         ValueError: If one is out of range, or too small for another.
     """
+    plain: dict[str, Any] = {}
     for name, (low, high) in _WHOLE.items():
         _check_kind(name, arguments[name], numbers.Integral, "a whole number")
         _check_range(name, arguments[name], low, high)
+        plain[name] = int(arguments[name])
     for name, (low, high) in _REAL.items():
         _check_kind(name, arguments[name], numbers.Real, "a number")
         _check_range(name, arguments[name], low, high)
-    _check_taxon(arguments["taxon"])
-    _check_room(arguments, "n_cells", "n_types", "cells of every type")
-    _check_room(arguments, "n_interacting", "n_modules", "interacting genes in every module")
-    if arguments["n_genes"] < arguments["n_interacting"]:
+        plain[name] = float(arguments[name])
+    _check_taxon(plain["taxon"])
+    _check_room(plain, "n_cells", "n_types", "cells of every type")
+    _check_room(plain, "n_interacting", "n_modules", "interacting genes in every module")
+    if plain["n_genes"] < plain["n_interacting"]:
         raise ValueError(
-            f"'n_genes' must be at least 'n_interacting', which is {arguments['n_interacting']:,} "
-            f"(got {arguments['n_genes']:,}); ask for more genes, or for fewer that interact."
+            f"'n_genes' must be at least 'n_interacting', which is {plain['n_interacting']:,} "
+            f"(got {plain['n_genes']:,}); ask for more genes, or for fewer that interact."
         )
+    return Arguments(**plain)
 
 
 def _check_kind(name: str, value: Any, kind: type, wanted: str) -> None:

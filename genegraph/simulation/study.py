@@ -3,12 +3,11 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from genegraph.interactions.biogrid_archive import ORGANISM_OF_TAXON
-from genegraph.simulation.arguments import check_arguments
+from genegraph.simulation.arguments import Arguments, checked_arguments
 from genegraph.simulation.biogrid_file import write_biogrid
 from genegraph.simulation.cells import build_model, draw_cells, find_library
 from genegraph.simulation.folder import whole_folder
@@ -68,11 +67,11 @@ def simulate(
 
     Cell types differ in the activity of gene modules, and genes of a module interact: what a
     graph of interactions is hoped to help with, and, unlike in real data, known to be there. With
-    ``graph_signal=0`` it is known not to be.
+    ``graph_signal=0`` who interacts with whom is chance, and that is known as well.
 
     **Genes.** ``n_interacting`` genes, drawn at random, are split into ``n_modules`` modules of
     uneven size, of at least 4. Twice as many other genes (or all there are) belong to modules too,
-    unknown to the databases. The rest belong to none and do not depend on the type.
+    unknown to the databases. The rest belong to none, and their rates do not depend on the type.
 
     **Cells.** Type :math:`t` has activity :math:`a_{tm} \sim N(0, 1)` in module :math:`m`. Cell
     :math:`b` of this type expresses gene :math:`i` of module :math:`m(i)` at the rate
@@ -113,7 +112,8 @@ def simulate(
       :math:`a`, a table of types x modules.
 
     Cells are drawn and written a few hundred at a time, so that a million need little memory. Each
-    draws from a random stream of its own: the same arguments give the same files.
+    draws from a random stream of its own, so that the same arguments give the same files (with the
+    same versions of the libraries).
 
     Args:
         folder: Where to write: a new or an empty folder. It appears once all files are complete;
@@ -124,7 +124,9 @@ def simulate(
         n_types: Number of cell types.
         n_modules: Number of modules.
         graph_signal: Share of the edges that join genes of one module: 1 all of them; 0 no more
-            than chance, so that the graph knows nothing about the cells.
+            than chance. Even then the graph tells one thing: which genes are in modules and
+            heavily loaded, as they have edges at all. Compare with ``GeneGraph.rewire``, which
+            knows it too.
         effect: How far the types lie apart.
         noise: How far the cells of a type lie apart in the same modules.
         zeros: Expected share of counts that are zero.
@@ -164,26 +166,32 @@ def simulate(
         >>> graph.report().interacting
         80
     """
-    arguments = {
-        "n_cells": n_cells,
-        "n_genes": n_genes,
-        "n_interacting": n_interacting,
-        "n_types": n_types,
-        "n_modules": n_modules,
-        "graph_signal": graph_signal,
-        "effect": effect,
-        "noise": noise,
-        "zeros": zeros,
-        "taxon": taxon,
-        "random_state": random_state,
-    }
-    check_arguments(arguments)
-    with whole_folder(Path(folder).resolve()) as draft:
-        prefix = _prefix(taxon == HUMAN)
-        genes = draw_genes(n_genes, n_interacting, n_modules, prefix, random_state)
-        _write_cells(_files(draft, taxon).cells, genes, arguments, verbose)
-        _write_interactions(_files(draft, taxon), genes, graph_signal, taxon, random_state)
-    return _files(Path(folder).resolve(), taxon)
+    asked = checked_arguments(
+        n_cells=n_cells,
+        n_genes=n_genes,
+        n_interacting=n_interacting,
+        n_types=n_types,
+        n_modules=n_modules,
+        graph_signal=graph_signal,
+        effect=effect,
+        noise=noise,
+        zeros=zeros,
+        taxon=taxon,
+        random_state=random_state,
+    )
+    place = Path(folder).resolve()
+    with whole_folder(place) as draft:
+        genes = draw_genes(
+            asked.n_genes,
+            asked.n_interacting,
+            asked.n_modules,
+            _prefix(human=asked.taxon == HUMAN),
+            asked.random_state,
+        )
+        files = _files(draft, asked.taxon)
+        _write_cells(files.cells, genes, asked, verbose)
+        _write_interactions(files, genes, asked)
+    return _files(place, asked.taxon)
 
 
 def _files(folder: Path, taxon: int) -> SimulatedStudy:
@@ -200,44 +208,35 @@ def _prefix(human: bool) -> str:
     return "SIM" if human else "Sim"
 
 
-def _write_cells(path: Path, genes: Genes, arguments: dict[str, Any], verbose: bool) -> None:
-    n_cells, n_types, seed = (arguments[name] for name in ("n_cells", "n_types", "random_state"))
-    labels = draw_labels(n_cells, n_types, seed)
-    activities = draw_activities(n_types, arguments["n_modules"], seed)
-    effect, noise = arguments["effect"], arguments["noise"]
-    model = build_model(genes, activities, labels, effect, noise, seed)
-    library = find_library(model, arguments["zeros"])
-    types = numbered("type ", n_types, 2)
-    modules = numbered("module ", arguments["n_modules"], 2)
-    obs = pd.DataFrame(
-        {"cell_type": pd.Categorical.from_codes(labels, pd.Index(types))},
-        numbered("cell", n_cells, 6),
-    )
-    truth = arguments | {
-        "library_size": library,
-        "activities": pd.DataFrame(activities, types, modules),
-    }
-    blocks = watched(draw_cells(model, library), n_cells, verbose)
-    write_h5ad(path, blocks, obs, _table_of(genes, modules), {"simulation": truth})
+def _write_cells(path: Path, genes: Genes, asked: Arguments, verbose: bool) -> None:
+    seed = asked.random_state
+    labels = draw_labels(asked.n_cells, asked.n_types, seed)
+    activities = draw_activities(asked.n_types, asked.n_modules, seed)
+    model = build_model(genes, activities, labels, asked.effect, asked.noise, seed)
+    library = find_library(model, asked.zeros)
 
-
-def _table_of(genes: Genes, modules: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(
+    cells = pd.Index(numbered("cell", asked.n_cells, 6))
+    types = pd.Index(numbered("type ", asked.n_types, 2))
+    modules = pd.Index(numbered("module ", asked.n_modules, 2))
+    obs = pd.DataFrame({"cell_type": pd.Categorical.from_codes(labels, types)}, cells)
+    var = pd.DataFrame(
         {
-            "module": pd.Categorical.from_codes(genes.module, pd.Index(modules)),
+            "module": pd.Categorical.from_codes(genes.module, modules),
             "interacting": genes.interacting,
             "loading": genes.loading,
         },
-        genes.names,
+        pd.Index(genes.names),
     )
+    truth = pd.DataFrame(activities, types, modules)
+    uns = {"simulation": asked._asdict() | {"library_size": library, "activities": truth}}
+    write_h5ad(path, watched(draw_cells(model, library), asked.n_cells, verbose), obs, var, uns)
 
 
-def _write_interactions(
-    files: SimulatedStudy, genes: Genes, graph_signal: float, taxon: int, seed: int
-) -> None:
-    pairs = draw_network(genes, graph_signal, seed)
+def _write_interactions(files: SimulatedStudy, genes: Genes, asked: Arguments) -> None:
+    taxon, seed = asked.taxon, asked.random_state
+    pairs = draw_network(genes, asked.graph_signal, seed)
     rng = stream(seed, "string")
     write_links(files.links, pairs, len(genes.names), taxon, rng)
     write_info(files.info, genes.names, taxon, rng)
-    foreign = numbered(_prefix(taxon != HUMAN), len(genes.names), GENE_DIGITS)
+    foreign = numbered(_prefix(human=taxon != HUMAN), len(genes.names), GENE_DIGITS)
     write_biogrid(files.biogrid, pairs, genes.names, foreign, taxon, stream(seed, "biogrid"))
