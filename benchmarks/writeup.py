@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="cpu", choices=["cpu", "cuda"])
     add("--results", type=Path, default=RESULTS / "writeup.jsonl")
     simulated = parser.add_argument_group("simulated study").add_argument
-    simulated("--cells", type=int, default=5000)
+    simulated("--cells", type=int, default=3000)
     simulated("--genes", type=int, default=20_499)
     simulated("--interacting", type=int, default=1_817)
     simulated("--types", type=int, default=46)
