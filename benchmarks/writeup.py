@@ -75,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     simulated("--genes", type=int, default=20_499)
     simulated("--interacting", type=int, default=1_817)
     simulated("--types", type=int, default=46)
+    simulated("--modules", type=int, default=60)
+    simulated("--effect", type=float, default=0.5)
+    simulated("--zeros", type=float, default=0.9)
     simulated("--graph-signal", type=float, default=1.0)
     simulated("--studies", type=Path, default=Path(".studies"), help="where studies are kept")
     return parser
@@ -82,7 +85,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _simulated(args: argparse.Namespace) -> tuple[str, Study]:
     """The study, written once, and beside it the network of another species."""
-    size = {"n_genes": args.genes, "n_interacting": args.interacting, "n_types": args.types}
+    size = {
+        "n_genes": args.genes,
+        "n_interacting": args.interacting,
+        "n_types": args.types,
+        "n_modules": args.modules,
+        "effect": args.effect,
+        "zeros": args.zeros,
+    }
     name = f"simulated {args.cells} x {args.genes}, signal {args.graph_signal:g}"
     folder = args.studies / name.replace(" ", "-").replace(",", "")
     for taxon, n_cells in ((9606, args.cells), (10090, 4 * args.types)):

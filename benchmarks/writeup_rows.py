@@ -138,6 +138,8 @@ def _future(name: str, against: str = FUTURE_BASE.name, **options: Any) -> Row:
 EDGES = "GCN, attention over edges"
 
 FUTURE = [
+    FC,
+    INDIVIDUAL_ALIVE,
     FUTURE_BASE,
     _future("dot attention", attention_function="dot"),
     _future("gaussian attention", attention_function="gaussian"),
