@@ -40,18 +40,7 @@ def study(scripts, tmp_path):
     """Eight hundred cells; a gene of which the databases know is worth little by itself."""
 
     def make(graph_signal):
-        size = [
-            "--cells",
-            "800",
-            "--genes",
-            "3000",
-            "--interacting",
-            "300",
-            "--modules",
-            "10",
-            "--types",
-            "10",
-        ]
+        size = "--cells 800 --genes 3000 --interacting 300 --modules 10 --types 10"
         hardness = ["--effect", "0.6", "--zeros", "0.93", "--graph-signal", str(graph_signal)]
         words = ["--data", "simulate", *size.split(), *hardness, "--studies", str(tmp_path)]
         return scripts.main._simulated(scripts.main._parser().parse_args(words))[1]
