@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     simulated("--interacting", type=int, default=1_817)
     simulated("--types", type=int, default=46)
     simulated("--modules", type=int, default=60)
-    simulated("--effect", type=float, default=0.5)
+    simulated("--hidden", type=int, default=90)
+    simulated("--effect", type=float, default=0.35)
     simulated("--zeros", type=float, default=0.9)
     simulated("--graph-signal", type=float, default=1.0)
     simulated("--studies", type=Path, default=Path(".studies"), help="where studies are kept")
@@ -90,6 +91,7 @@ def _simulated(args: argparse.Namespace) -> tuple[str, Study]:
         "n_interacting": args.interacting,
         "n_types": args.types,
         "n_modules": args.modules,
+        "n_hidden": args.hidden,
         "effect": args.effect,
         "zeros": args.zeros,
     }

@@ -13,6 +13,7 @@ _WHOLE = {
     "n_interacting": (1, math.inf),
     "n_types": (1, math.inf),
     "n_modules": (1, math.inf),
+    "n_hidden": (0, math.inf),
     "taxon": (1, math.inf),
     "random_state": (0, 2**32 - 1),
 }
@@ -32,6 +33,7 @@ class Arguments(NamedTuple):
     n_interacting: int
     n_types: int
     n_modules: int
+    n_hidden: int
     graph_signal: float
     effect: float
     noise: float
@@ -69,6 +71,13 @@ def checked_arguments(**arguments: Any) -> Arguments:
         raise ValueError(
             f"'n_genes' must be at least 'n_interacting', which is {plain['n_interacting']:,} "
             f"(got {plain['n_genes']:,}); ask for more genes, or for fewer that interact."
+        )
+    others = plain["n_genes"] - plain["n_interacting"]
+    if others < LEAST * plain["n_hidden"]:
+        raise ValueError(
+            f"'n_hidden' must be at most {others // LEAST:,}, as each hidden module needs {LEAST} "
+            f"of the {others:,} genes that do not interact (got {plain['n_hidden']:,}); raise "
+            "'n_genes' or lower 'n_hidden'."
         )
     return Arguments(**plain)
 

@@ -32,14 +32,20 @@ class Genes:
 
 
 def draw_genes(
-    n_genes: int, n_interacting: int, n_modules: int, prefix: str, random_state: int
+    n_genes: int,
+    n_interacting: int,
+    n_modules: int,
+    n_hidden: int,
+    prefix: str,
+    random_state: int,
 ) -> Genes:
     """Draws which genes make which module, and how strongly each follows it.
 
     Args:
         n_genes: Number of genes.
         n_interacting: How many of them the databases know.
-        n_modules: Number of modules.
+        n_modules: Number of modules of which they know members.
+        n_hidden: Number of further modules, of which they know none; numbered after the others.
         prefix: First letters of the names.
         random_state: Seed of the study.
 
@@ -48,25 +54,31 @@ def draw_genes(
         say nothing about them.
 
     Example:
-        >>> genes = draw_genes(100, 20, 2, "SIM", random_state=0)
+        >>> genes = draw_genes(100, 20, 2, 1, "SIM", random_state=0)
         >>> genes.names[0], int(genes.interacting.sum()), int((genes.module >= 0).sum())
-        ('SIM00001', 20, 60)
+        ('SIM00001', 20, 70)
     """
     rng = stream(random_state, "genes")
     known = allocate(n_interacting, rng.lognormal(0, UNEVENNESS, n_modules), least=LEAST)
-    n_unknown = min(UNKNOWN_PER_KNOWN * n_interacting, n_genes - n_interacting)
+    # A hidden module is as large as the known part of another one, where there are genes enough.
+    n_others = n_genes - n_interacting
+    n_secret = min(round(n_hidden * n_interacting / n_modules), n_others)
+    secret = allocate(n_secret, rng.lognormal(0, UNEVENNESS, n_hidden), least=LEAST)
+    n_unknown = min(UNKNOWN_PER_KNOWN * n_interacting, n_others - n_secret)
     unknown = allocate(n_unknown, known, least=0)
-    order = rng.permutation(n_genes)
-    members, others = order[:n_interacting], order[n_interacting : n_interacting + n_unknown]
+    ends = np.cumsum([n_interacting, n_unknown, n_secret])
+    members, others, hidden, _ = np.split(rng.permutation(n_genes), ends)
 
     module = np.full(n_genes, -1)
     module[members] = np.repeat(np.arange(n_modules), known)
     module[others] = np.repeat(np.arange(n_modules), unknown)
+    module[hidden] = np.repeat(np.arange(n_modules, n_modules + n_hidden), secret)
     interacting = np.zeros(n_genes, dtype=bool)
     interacting[members] = True
     loading = np.zeros(n_genes)
     loading[members] = rng.uniform(0.5, 1.5, n_interacting)
     loading[others] = rng.uniform(0.25, 0.75, n_unknown)
+    loading[hidden] = rng.uniform(0.5, 1.5, n_secret)
     baseline = rng.normal(0, BASELINE_SD, n_genes)
     return Genes(numbered(prefix, n_genes, GENE_DIGITS), module, interacting, loading, baseline)
 

@@ -26,14 +26,15 @@ def draw_network(genes: Genes, graph_signal: float, random_state: int) -> IntArr
 
     Example:
         >>> from genegraph.simulation.model import draw_genes
-        >>> genes = draw_genes(100, 20, 4, "SIM", random_state=0)
+        >>> genes = draw_genes(100, 20, 4, 0, "SIM", random_state=0)
         >>> one, other = draw_network(genes, graph_signal=1, random_state=0)
         >>> (genes.module[one] == genes.module[other]).all()
         np.True_
     """
     rng = stream(random_state, "network")
     members = np.flatnonzero(genes.interacting)
-    modules = [members[genes.module[members] == m] for m in range(genes.module.max() + 1)]
+    known = np.unique(genes.module[members])  # not the hidden ones
+    modules = [members[genes.module[members] == m] for m in known]
     pairs = np.concatenate([_connected(module, rng) for module in modules], axis=1)
     rng = stream(random_state, "rewiring")
     order = rng.permutation(pairs.shape[1])

@@ -55,8 +55,9 @@ def simulate(
     n_interacting: int = 1_817,
     n_types: int = 46,
     n_modules: int = 60,
+    n_hidden: int = 90,
     graph_signal: float = 1.0,
-    effect: float = 0.5,
+    effect: float = 0.35,
     noise: float = 0.5,
     zeros: float = 0.9,
     taxon: int = HUMAN,
@@ -71,7 +72,9 @@ def simulate(
 
     **Genes.** ``n_interacting`` genes, drawn at random, are split into ``n_modules`` modules of
     uneven size, of at least 4. Twice as many other genes (or all there are) belong to modules too,
-    unknown to the databases. The rest belong to none, and their rates do not depend on the type.
+    unknown to the databases. Of the genes that are left ``n_hidden`` further modules are made, as
+    large as the known parts of the others, of which the databases know nothing at all. The rest
+    belong to none, and their rates do not depend on the type.
 
     **Cells.** Type :math:`t` has activity :math:`a_{tm} \sim N(0, 1)` in module :math:`m`. Cell
     :math:`b` of this type expresses gene :math:`i` of module :math:`m(i)` at the rate
@@ -82,9 +85,10 @@ def simulate(
         z_{bm} = \text{effect} \cdot a_{tm} + \text{noise} \cdot e_{bm}
 
     with :math:`e_{bm} \sim N(0, 1)`, baseline :math:`\beta_i \sim N(0, 2^2)`, and loading
-    :math:`l_i` from :math:`U(0.5, 1.5)` for interacting genes, from :math:`U(0.25, 0.75)` for the
-    unknown members of modules, and 0 for genes of none. The last term makes the expected rate the
-    same in and out of modules. Of :math:`T_b` transcripts the cell has
+    :math:`l_i` from :math:`U(0.5, 1.5)` for interacting genes and those of hidden modules, from
+    :math:`U(0.25, 0.75)` for the unknown members of modules, and 0 for genes of none. The last
+    term makes the expected rate the same in and out of modules. Of :math:`T_b` transcripts the
+    cell has
 
     .. math::
         x_{bi} \sim \operatorname{Poisson}\Big(T_b \, \lambda_{bi} \big/ \sum_k \lambda_{bk}\Big),
@@ -122,13 +126,15 @@ def simulate(
         n_genes: Number of genes.
         n_interacting: How many of them have interactions; at least 4 for every module.
         n_types: Number of cell types.
-        n_modules: Number of modules.
+        n_modules: Number of modules with interacting genes.
+        n_hidden: Number of further modules, none of whose genes interact: what is lost by keeping
+            interacting genes only.
         graph_signal: Share of the edges that join genes of one module: 1 all of them; 0 no more
             than chance. Even then the graph tells one thing: which genes are in modules and
             heavily loaded, as they have edges at all. Compare with ``GeneGraph.rewire``, which
             knows it too.
-        effect: How far the types lie apart.  At the defaults a plain fully connected network
-            names about half of the cells rightly.
+        effect: How far the types lie apart. At the defaults a plain fully connected network names
+            about half of the cells rightly.
         noise: How far the cells of a type lie apart in the same modules.
         zeros: Expected share of counts that are zero.
         taxon: NCBI taxon, one that BioGRID has a file of. Genes are named ``SIM00001`` in human
@@ -156,7 +162,7 @@ def simulate(
         >>> from anndata import read_h5ad
         >>> from genegraph import GeneGraph, read_stringdb
         >>> size = {"n_cells": 50, "n_types": 5}
-        >>> size |= {"n_genes": 300, "n_interacting": 80, "n_modules": 4}
+        >>> size |= {"n_genes": 300, "n_interacting": 80, "n_modules": 4, "n_hidden": 2}
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     study = simulate(f"{folder}/study", **size)
         ...     cells = read_h5ad(study.cells)
@@ -173,6 +179,7 @@ def simulate(
         n_interacting=n_interacting,
         n_types=n_types,
         n_modules=n_modules,
+        n_hidden=n_hidden,
         graph_signal=graph_signal,
         effect=effect,
         noise=noise,
@@ -186,6 +193,7 @@ def simulate(
             asked.n_genes,
             asked.n_interacting,
             asked.n_modules,
+            asked.n_hidden,
             _prefix(human=asked.taxon == HUMAN),
             asked.random_state,
         )
@@ -212,13 +220,14 @@ def _prefix(human: bool) -> str:
 def _write_cells(path: Path, genes: Genes, asked: Arguments, verbose: bool) -> None:
     seed = asked.random_state
     labels = draw_labels(asked.n_cells, asked.n_types, seed)
-    activities = draw_activities(asked.n_types, asked.n_modules, seed)
+    activities = draw_activities(asked.n_types, asked.n_modules + asked.n_hidden, seed)
     model = build_model(genes, activities, labels, asked.effect, asked.noise, seed)
     library = find_library(model, asked.zeros)
 
     cells = pd.Index(numbered("cell", asked.n_cells, 6))
     types = pd.Index(numbered("type ", asked.n_types, 2))
-    modules = pd.Index(numbered("module ", asked.n_modules, 2))
+    known, hidden = ("module ", asked.n_modules), ("hidden module ", asked.n_hidden)
+    modules = pd.Index([name for kind in (known, hidden) for name in numbered(*kind, 2)])
     obs = pd.DataFrame({"cell_type": pd.Categorical.from_codes(labels, types)}, cells)
     var = pd.DataFrame(
         {

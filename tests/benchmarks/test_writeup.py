@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SMALL = "--cells 120 --genes 300 --interacting 60 --modules 5 --types 4 --zeros 0.8"
+SMALL = "--cells 120 --genes 300 --interacting 60 --modules 5 --hidden 5 --types 4 --zeros 0.8"
 SMALL += " --seeds 1 --epochs 1"
 
 
@@ -40,9 +40,9 @@ def study(scripts, tmp_path):
     """Eight hundred cells; a gene of which the databases know is worth little by itself."""
 
     def make(graph_signal):
-        size = "--cells 800 --genes 3000 --interacting 300 --modules 10 --types 10"
-        hardness = ["--effect", "0.6", "--zeros", "0.93", "--graph-signal", str(graph_signal)]
-        words = ["--data", "simulate", *size.split(), *hardness, "--studies", str(tmp_path)]
+        words = "--cells 800 --genes 3000 --interacting 300 --modules 10 --hidden 0 --types 10"
+        words += f" --effect 0.6 --zeros 0.93 --graph-signal {graph_signal}"
+        words = ["--data", "simulate", *words.split(), "--studies", str(tmp_path)]
         return scripts.main._simulated(scripts.main._parser().parse_args(words))[1]
 
     return make

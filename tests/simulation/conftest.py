@@ -8,6 +8,7 @@ SMALL = {
     "n_interacting": 80,
     "n_types": 5,
     "n_modules": 4,
+    "n_hidden": 2,
     "verbose": False,
 }
 

@@ -8,7 +8,7 @@ from genegraph.simulation.streams import stream
 
 
 def test_modules_are_uneven_and_hold_twice_as_many_unknown_genes():
-    genes = draw_genes(20_499, 1_817, 60, "SIM", random_state=0)
+    genes = draw_genes(20_499, 1_817, 60, 0, "SIM", random_state=0)
     known = np.bincount(genes.module[genes.interacting], minlength=60)
     others = ~genes.interacting & (genes.module >= 0)
     assert known.sum() == 1_817
@@ -18,14 +18,27 @@ def test_modules_are_uneven_and_hold_twice_as_many_unknown_genes():
 
 
 def test_where_genes_are_scarce_all_of_them_belong_to_modules():
-    genes = draw_genes(100, 60, 3, "SIM", random_state=0)
+    genes = draw_genes(100, 60, 3, 0, "SIM", random_state=0)
     assert (genes.module >= 0).all()
     assert genes.interacting.sum() == 60
-    assert draw_genes(60, 60, 3, "SIM", random_state=0).interacting.all()
+    assert draw_genes(60, 60, 3, 0, "SIM", random_state=0).interacting.all()
+
+
+def test_hidden_modules_hold_no_interacting_gene_and_follow_the_others():
+    genes = draw_genes(5000, 600, 20, 30, "SIM", random_state=0)
+    hidden = genes.module >= 20
+    sizes = np.bincount(genes.module[hidden] - 20)
+    assert len(sizes) == 30
+    assert sizes.sum() == 900  # thirty modules as large as the known parts of the others
+    assert sizes.min() >= 4
+    assert not genes.interacting[hidden].any()
+    loading = genes.loading[hidden]
+    assert 0.5 <= loading.min() < loading.max() <= 1.5
+    assert (genes.module < 0).sum() == 5000 - 600 - 1200 - 900
 
 
 def test_loadings_are_weaker_for_unknown_members_and_zero_outside():
-    genes = draw_genes(3000, 500, 10, "SIM", random_state=0)
+    genes = draw_genes(3000, 500, 10, 0, "SIM", random_state=0)
     known, outside = genes.loading[genes.interacting], genes.loading[genes.module < 0]
     unknown = genes.loading[~genes.interacting & (genes.module >= 0)]
     assert (known.min() >= 0.5, known.max() <= 1.5, round(known.mean(), 1)) == (True, True, 1.0)
@@ -34,7 +47,7 @@ def test_loadings_are_weaker_for_unknown_members_and_zero_outside():
 
 
 def test_numbers_of_genes_say_nothing_about_their_modules():
-    genes = draw_genes(3000, 1000, 10, "SIM", random_state=0)
+    genes = draw_genes(3000, 1000, 10, 0, "SIM", random_state=0)
     neighbours = genes.module[1:] == genes.module[:-1]
     members = (genes.module[1:] >= 0) & (genes.module[:-1] >= 0)
     assert neighbours[members].mean() < 0.2

@@ -12,7 +12,7 @@ def graph_of(pairs):
 
 
 def test_every_module_is_connected_and_knows_no_other():
-    genes = draw_genes(2000, 600, 12, "SIM", random_state=1)
+    genes = draw_genes(2000, 600, 12, 0, "SIM", random_state=1)
     graph = graph_of(draw_network(genes, 1, random_state=1))
     found = sorted(map(sorted, nx.connected_components(graph)))
     members = [np.flatnonzero((genes.module == m) & genes.interacting).tolist() for m in range(12)]
@@ -20,7 +20,7 @@ def test_every_module_is_connected_and_knows_no_other():
 
 
 def test_a_gene_of_a_large_module_has_twenty_partners_on_average():
-    genes = draw_genes(1000, 600, 2, "SIM", random_state=0)
+    genes = draw_genes(1000, 600, 2, 0, "SIM", random_state=0)
     pairs = draw_network(genes, 1, random_state=0)
     assert pairs.shape[1] == 10 * 600
     degrees = np.bincount(pairs.ravel())[genes.interacting]
@@ -28,13 +28,13 @@ def test_a_gene_of_a_large_module_has_twenty_partners_on_average():
 
 
 def test_a_small_module_is_complete():
-    genes = draw_genes(100, 20, 1, "SIM", random_state=0)
+    genes = draw_genes(100, 20, 1, 0, "SIM", random_state=0)
     assert draw_network(genes, 1, random_state=0).shape[1] == 20 * 19 // 2
 
 
 @pytest.mark.parametrize("graph_signal", [0, 0.3, 1])
 def test_every_edge_is_there_once_and_joins_two_interacting_genes(graph_signal):
-    genes = draw_genes(500, 200, 10, "SIM", random_state=0)
+    genes = draw_genes(500, 200, 10, 0, "SIM", random_state=0)
     pairs = draw_network(genes, graph_signal, random_state=0)
     assert (pairs[0] < pairs[1]).all()
     keys = pair_keys(pairs, 500)

@@ -94,6 +94,7 @@ BAD_ARGUMENTS = {
     "few cells": ({"n_cells": 19}, ValueError, r"at least 20, as n_types=5 needs 4 cells"),
     "few genes": ({"n_interacting": 15}, ValueError, r"at least 16, as n_modules=4 needs 4 inter"),
     "fewer than interact": ({"n_genes": 79}, ValueError, r"'n_interacting', which is 80 \(got 79"),
+    "many hidden": ({"n_hidden": 60}, ValueError, r"'n_hidden' must be at most 55, .* 220 genes"),
     "taxon": ({"taxon": 4932}, ValueError, r"'taxon' must be one .*\(got 4932\); .*559292"),
     "zeros out of reach": ({"zeros": 0.0001}, ValueError, "'zeros' must lie between"),
 }
@@ -109,7 +110,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, small, c
 
 def test_numpy_numbers_are_numbers(tmp_path, small, study):
     whole = {name: np.int64(value) for name, value in small.items() if name != "verbose"}
-    again = simulate(tmp_path / "study", **whole, effect=np.float32(0.5), verbose=False)
+    again = simulate(tmp_path / "study", **whole, noise=np.float32(0.5), verbose=False)
     assert content(again) == content(study)
 
 
@@ -122,7 +123,7 @@ def test_extreme_effects_still_give_counts(tmp_path, small, extreme):
 
 def test_smallest_study_there_is(tmp_path):
     size = {"n_cells": 4, "n_genes": 4, "n_interacting": 4, "n_types": 1, "n_modules": 1}
-    study = simulate(tmp_path / "study", **size, zeros=0.5)
+    study = simulate(tmp_path / "study", **size, n_hidden=0, zeros=0.5)
     assert read_h5ad(study.cells).shape == (4, 4)
 
 

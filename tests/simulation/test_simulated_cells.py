@@ -19,7 +19,7 @@ def cells(study):
 
 def drawn(n_cells, n_genes, effect, noise, n_types=3):
     """A model with its library size, and counts with their expectations up to the depth."""
-    genes = draw_genes(n_genes, n_genes // 4, 3, "SIM", random_state=0)
+    genes = draw_genes(n_genes, n_genes // 4, 3, 0, "SIM", random_state=0)
     activities = draw_activities(n_types, 3, random_state=0)
     labels = draw_labels(n_cells, n_types, random_state=0)
     model = build_model(genes, activities, labels, effect, noise, random_state=0)
@@ -45,12 +45,15 @@ def test_the_file_holds_counts_types_and_names(cells):
 def test_the_truth_can_be_read_back(cells):
     truth = cells.uns["simulation"]
     assert truth["n_cells"] == 200
-    assert (truth["effect"], truth["noise"], truth["zeros"]) == (0.5, 0.5, 0.9)
+    assert (truth["effect"], truth["noise"], truth["zeros"]) == (0.35, 0.5, 0.9)
     assert truth["library_size"] > 1
     assert truth["activities"].index.tolist() == cells.obs["cell_type"].cat.categories.tolist()
     assert truth["activities"].columns.tolist() == cells.var["module"].cat.categories.tolist()
-    # 80 interacting genes and twice as many unknown ones are in modules, the others in none.
-    assert cells.var["module"].notna().sum() == 240
+    # 80 interacting genes, twice as many unknown ones, and two hidden modules of 20 each.
+    assert cells.var["module"].notna().sum() == 280
+    hidden = cells.var["module"].astype(str).str.startswith("hidden")
+    assert hidden.sum() == 40
+    assert not cells.var["interacting"][hidden].any()
     assert (cells.var["loading"][cells.var["module"].isna()] == 0).all()
     assert cells.var["interacting"].dtype == bool
 
@@ -141,7 +144,7 @@ def test_types_differ_as_the_activities_of_their_modules_do():
 
 
 def test_the_expected_rate_does_not_tell_who_is_in_a_module():
-    genes = draw_genes(60, 60, 2, "SIM", random_state=0)
+    genes = draw_genes(60, 60, 2, 0, "SIM", random_state=0)
     activities = np.random.default_rng(0).standard_normal((100_000, 2))
     labels = np.zeros(1, np.int32)
     model = build_model(genes, activities, labels, effect=0.6, noise=0.0, random_state=0)
