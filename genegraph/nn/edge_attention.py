@@ -23,7 +23,7 @@ def fused_edge_attention(
         s: Slope of each gene, ``[num_cells, num_genes]``.
         x: What is averaged, same shape.
         y: Key of each gene, same shape.
-        u: Log-weight of each gene, ``[num_genes]``.
+        u: Log-weight of each gene, same shape.
     """
     out: Tensor = _EdgeAttention.apply(rowptr, col, s, x, y, u)  # type: ignore[no-untyped-call]
     return out
@@ -66,36 +66,33 @@ def _segment(src: Tensor, rowptr: Tensor, row: Tensor, reduce: str, accelerate: 
 class _EdgeAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rowptr: Tensor, col: Tensor, *parts: Tensor) -> Tensor:
-        s, x, y, u = (part.contiguous() for part in parts)
-        out = torch.empty_like(x)
+        parts = tuple(part.contiguous() for part in parts)
+        out = torch.empty_like(parts[0])
         graph = (rowptr.numpy(), col.numpy())
-        arrays = [part.detach().numpy() for part in (s, x, y)]
-        weights, to = u.detach().numpy(), out.numpy()
+        arrays = [part.detach().numpy() for part in (*parts, out)]
 
         def kernel(i: int, j: int) -> None:
-            edge_kernels.forward(*graph, *(part[i:j] for part in arrays), weights, to[i:j])
+            edge_kernels.forward(*graph, *(part[i:j] for part in arrays))
 
-        for_cell_blocks(kernel, len(x))
-        ctx.save_for_backward(s, x, y, u)
+        for_cell_blocks(kernel, len(out))
+        ctx.save_for_backward(*parts)
         ctx.graph = graph
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        s, x, y, u = ctx.saved_tensors
+        parts = ctx.saved_tensors
         keys_too = any(ctx.needs_input_grad[3:])  # not where x is data: half of the work
-        gradients = x.new_zeros((4 if keys_too else 1, *x.shape))
-        arrays = [part.detach().numpy() for part in (s, x, y)]
-        weights, g, to = u.detach().numpy(), grad.contiguous().numpy(), gradients.numpy()
+        gradients = grad.new_zeros((4 if keys_too else 1, *grad.shape))
+        arrays = [part.detach().numpy() for part in (*parts, grad.contiguous())]
+        to = gradients.numpy()
 
         def kernel(i: int, j: int) -> None:
-            parts = [to[min(k, len(to) - 1), i:j] for k in range(4)]
-            edge_kernels.backward(
-                *ctx.graph, *(part[i:j] for part in arrays), weights, g[i:j], *parts, keys_too
-            )
+            of_parts = [to[min(k, len(to) - 1), i:j] for k in range(4)]
+            edge_kernels.backward(*ctx.graph, *(part[i:j] for part in arrays), *of_parts, keys_too)
 
-        for_cell_blocks(kernel, len(x))
+        for_cell_blocks(kernel, len(grad))
         if not keys_too:
             return None, None, gradients[0], None, None, None
-        return None, None, gradients[0], gradients[1], gradients[2], gradients[3].sum(0)
+        return None, None, *gradients

@@ -215,10 +215,14 @@ class GeneGraphConv(MessagePassing):
             return attend(query, key, x, bias)
         if self.num_genes is None:
             slope, offset = self._slope_offset()
-            return scalar_attention(x[..., 0], slope, offset, self.tolerance)[..., None]
+            return scalar_attention(x[..., 0], slope, offset, x.new_zeros(()), self.tolerance)[
+                ..., None
+            ]
         query, key, bias = self._query_key_bias(x)
         assert bias is not None
-        out = gene_aware_attention(query[..., 0], x[..., 0], key[..., 0], bias, self.tolerance)
+        out = gene_aware_attention(
+            query[..., 0], x[..., 0], key[..., 0], bias.expand_as(x[..., 0]), self.tolerance
+        )
         return out[..., None]
 
     def _along_edges(
@@ -302,7 +306,11 @@ class GeneGraphConv(MessagePassing):
     ) -> Tensor:
         (rowptr, col), _ = edge_index.get_csc()
         if self.in_channels == 1 and x.device.type == "cpu" and self.backend == "torch":
-            u = x.new_zeros(x.size(1)) if bias is None else bias[:, 0].to(x.dtype)
+            u = (
+                x.new_zeros(x.shape[:2])
+                if bias is None
+                else bias[:, 0].to(x.dtype).expand_as(x[..., 0])
+            )
             parts = (query[..., 0], x[..., 0], key[..., 0], u)
             return fused_edge_attention(rowptr, col, *parts)[..., None]
         if bias is not None:

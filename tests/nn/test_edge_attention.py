@@ -30,7 +30,7 @@ def edge_attention_by_hand(edge_index, s, x, y, u):
 def random_parts(num_cells, num_genes):
     s = torch.randn(num_cells, num_genes, dtype=torch.float64)
     x = torch.from_numpy(count_cells(num_cells, num_genes, density=0.5))
-    return s, x, 0.7 * x, torch.randn(num_genes, dtype=torch.float64)
+    return s, x, 0.7 * x, torch.randn(num_cells, num_genes, dtype=torch.float64)
 
 
 def test_equals_the_definition(toy_graph):
@@ -38,7 +38,7 @@ def test_equals_the_definition(toy_graph):
     s, x, y, u = random_parts(5, 40)
     out = fused_edge_attention(*pointers(edge_index), s, x, y, u)
     for b in range(5):
-        expected = edge_attention_by_hand(edge_index, *(p[b].numpy() for p in (s, x, y)), u.numpy())
+        expected = edge_attention_by_hand(edge_index, *(p[b].numpy() for p in (s, x, y, u)))
         assert relative_error(out[b], expected) < 1e-12
 
 

@@ -246,18 +246,21 @@ def test_renaming_genes_permutes_the_output():
     torch.testing.assert_close(renamed(x[:, order]), conv(x)[:, order], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("curvature", [0.0, 0.4])
 @pytest.mark.parametrize("num_genes", [5, 40])
-def test_gradient_of_scalar_attention(num_genes):
+def test_gradient_of_scalar_attention(num_genes, curvature):
     x = make_cells("counts", 2, num_genes, seed=4).requires_grad_()
-    a, c = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.9, -0.6))
-    assert torch.autograd.gradcheck(lambda *args: scalar_attention(*args, 1e-11), (x, a, c))
+    numbers = [
+        torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.9, -0.6, curvature)
+    ]
+    assert torch.autograd.gradcheck(lambda *args: scalar_attention(*args, 1e-11), (x, *numbers))
 
 
 @pytest.mark.parametrize("num_genes", [5, 40])
 def test_gradient_of_gene_aware_attention(num_genes):
     x = make_cells("counts", 2, num_genes, seed=4)
     s, y = torch.randn_like(x), 0.5 * x
-    u = torch.randn(num_genes, dtype=torch.float64)
+    u = torch.randn_like(x)
     parts = [part.requires_grad_() for part in (s, x, y, u)]
     assert torch.autograd.gradcheck(lambda *args: gene_aware_attention(*args, 1e-11), parts)
 
@@ -340,8 +343,8 @@ edges = EdgeIndex(torch.arange(29).repeat(2, 1), sparse_size=(30, 30), sort_orde
 (rowptr, col), _ = edges.get_csc()
 
 def kernels():
-    parts = [x[..., 0]] * 3
-    return [plain(x), aware(x), fused_edge_attention(rowptr, col, *parts, torch.zeros(30))]
+    parts = [x[..., 0]] * 4
+    return [plain(x), aware(x), fused_edge_attention(rowptr, col, *parts)]
 
 expected, whole = kernels(), plain(x, edges)
 sum(out.sum() for out in [*expected, whole]).backward()
