@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import Linear
 
-from genegraph.nn import edge_kernels
+from genegraph.nn import additive_kernels, edge_kernels
 from genegraph.nn.threads import for_cell_blocks
 
 
@@ -29,25 +30,43 @@ def fused_edge_attention(
     return out
 
 
-def segment_edge_attention(
-    rowptr: Tensor, col: Tensor, query: Tensor, key: Tensor, value: Tensor, accelerate: bool
+def additive_edge_attention(
+    rowptr: Tensor, col: Tensor, x: Tensor, theta: Linear, phi: Linear, att: Tensor
 ) -> Tensor:
-    r"""The same for any number of channels and any device, through segment operations.
+    r"""Returns :math:`o_i = \sum_j \mathrm{softmax}_j(f(x_i, x_j))\, x_j`, on the CPU.
+
+    .. math::
+        f(x_i, x_j) = \mathrm{att}^\top \mathrm{leaky\_relu}(\theta(x_i) + \phi(x_j))
 
     Args:
         rowptr: Where each target's edges begin, ``[num_genes + 1]``.
         col: Source of each edge, ``[num_edges]``.
-        query: ``[num_genes, num_cells, attention_channels]``, already scaled.
-        key: Same shape.
-        value: ``[num_genes, num_cells, channels]``.
+        x: One feature per gene, ``[num_cells, num_genes]``.
+        theta: From the target's one feature to the attention channels.
+        phi: The same for the source's.
+        att: Weight of each channel, ``[attention_channels]``.
+    """
+    weights = torch.stack([theta.weight[:, 0], phi.weight[:, 0], theta.bias + phi.bias, att])
+    out: Tensor = _AdditiveAttention.apply(rowptr, col, x, weights)  # type: ignore[no-untyped-call]
+    return out
+
+
+def segment_edge_attention(
+    rowptr: Tensor, row: Tensor, logits: Tensor, value: Tensor, accelerate: bool
+) -> Tensor:
+    r"""Returns the mean of each target's values under the softmax of its logits, on any device.
+
+    Args:
+        rowptr: Where each target's edges begin, ``[num_genes + 1]``.
+        row: Target of each edge, ``[num_edges]``, rising.
+        logits: ``[num_edges, num_cells]``.
+        value: What each edge's source sends, ``[num_edges, num_cells, channels]``.
         accelerate: Use torch-scatter's segment operations instead of torch's.
     """
-    row = torch.repeat_interleave(rowptr.diff())
-    logits = (query[row] * key[col]).sum(-1)
     top = _segment(logits.detach(), rowptr, row, "max", accelerate)
     weight = (logits - top[row]).exp()
     total = _segment(weight, rowptr, row, "sum", accelerate)
-    messages = (weight / total[row]).unsqueeze(-1) * value[col]
+    messages = (weight / total[row]).unsqueeze(-1) * value
     return _segment(messages, rowptr, row, "sum", accelerate)
 
 
@@ -96,3 +115,35 @@ class _EdgeAttention(torch.autograd.Function):
         if not keys_too:
             return None, None, gradients[0], None, None, None
         return None, None, *gradients
+
+
+class _AdditiveAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rowptr: Tensor, col: Tensor, x: Tensor, weights: Tensor) -> Tensor:
+        x = x.contiguous()
+        out = torch.empty_like(x)
+        constants = (rowptr.numpy(), col.numpy(), weights.detach().double().numpy())
+        data, to = x.detach().numpy(), out.numpy()
+
+        def kernel(i: int, j: int) -> None:
+            additive_kernels.forward(*constants, data[i:j], to[i:j])
+
+        for_cell_blocks(kernel, len(x))
+        ctx.save_for_backward(x, weights)
+        ctx.constants = constants
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weights = ctx.saved_tensors
+        x_grad = torch.zeros_like(x)
+        of_cells = weights.new_zeros((len(x), *weights.shape), dtype=torch.float64)
+        data, g = x.detach().numpy(), grad.contiguous().numpy()
+        gx, gw, x_too = x_grad.numpy(), of_cells.numpy(), ctx.needs_input_grad[2]
+
+        def kernel(i: int, j: int) -> None:
+            additive_kernels.backward(*ctx.constants, data[i:j], g[i:j], gx[i:j], gw[i:j], x_too)
+
+        for_cell_blocks(kernel, len(x))
+        return None, None, x_grad if x_too else None, of_cells.sum(0).to(weights.dtype)

@@ -82,13 +82,12 @@ def test_gradient(toy_graph):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradient_of_the_segment_operations(toy_graph, channels):
     edge_index, _ = toy_graph
-    rowptr, col = pointers(edge_index)
-    parts = [
-        torch.randn(40, 2, width, dtype=torch.float64, requires_grad=True)
-        for width in (4, 4, channels)
-    ]
+    rowptr, _ = pointers(edge_index)
+    logits, value = torch.randn(200, 2), torch.randn(200, 2, channels)
+    parts = [part.double().requires_grad_() for part in (logits, value)]
+    row = edge_index.as_tensor()[1]
     assert torch.autograd.gradcheck(
-        lambda *p: segment_edge_attention(rowptr, col, *p, accelerate=False), parts
+        lambda *p: segment_edge_attention(rowptr, row, *p, accelerate=False), parts
     )
 
 
@@ -96,12 +95,13 @@ def test_gradient_of_the_segment_operations(toy_graph, channels):
 def test_segment_operations_equal_the_softmax_of_torch_geometric(toy_graph, channels, device):
     edge_index, _ = toy_graph
     edge_index = edge_index.to(device)
-    query, key = torch.randn(2, 40, 6, 4, dtype=torch.float64, device=device)
-    value = torch.randn(40, 6, channels, dtype=torch.float64, device=device)
-    source, target = edge_index.as_tensor()
-    alpha = softmax((query[target] * key[source]).sum(-1), target, num_nodes=40)
-    expected = torch.zeros_like(value).index_add(0, target, alpha[..., None] * value[source])
-    out = segment_edge_attention(*pointers(edge_index), query, key, value, accelerate=False)
+    logits = torch.randn(200, 6, dtype=torch.float64, device=device)
+    value = torch.randn(200, 6, channels, dtype=torch.float64, device=device)
+    rowptr, _ = pointers(edge_index)
+    target = edge_index.as_tensor()[1]
+    alpha = softmax(logits, target, num_nodes=40)
+    expected = value.new_zeros(40, 6, channels).index_add(0, target, alpha[..., None] * value)
+    out = segment_edge_attention(rowptr, target, logits, value, accelerate=False)
     torch.testing.assert_close(out, expected)
 
 

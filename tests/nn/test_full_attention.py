@@ -45,7 +45,7 @@ def errors_against_hand(conv, x, a, c, g):
         full_attention_by_hand(cell, a, c, w * up)
         for cell, up in zip(x.detach().numpy(), g.numpy(), strict=True)
     ]
-    means, of_a, of_c, of_x = (np.stack(part) for part in zip(*by_hand, strict=True))
+    means, of_a, of_c, of_x, _ = (np.stack(part) for part in zip(*by_hand, strict=True))
     theta_w, theta_b, phi_w = (
         p.detach().numpy().ravel() for p in (conv.theta.weight, conv.theta.bias, conv.phi.weight)
     )
@@ -75,11 +75,13 @@ def layer_with(a, c, **options):
 
 def test_the_tests_own_gradients_are_those_of_autograd():
     x = torch.randn(9, dtype=torch.float64, requires_grad=True)
-    a, c = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (-1.3, 0.4))
+    numbers = torch.tensor([-1.3, 0.4, 0.7], dtype=torch.float64, requires_grad=True)
+    a, c, k = numbers.unbind()
     g = torch.randn(9, dtype=torch.float64)
-    out = ((a * x + c)[:, None] * x).softmax(1) @ x
-    expected = [out, *torch.autograd.grad(out @ g, (a, c, x))]
-    by_hand = full_attention_by_hand(x.detach().numpy(), a.item(), c.item(), g.numpy(), 4)
+    out = ((a * x + c)[:, None] * x - k * x * x).softmax(1) @ x
+    expected = [out, *torch.autograd.grad(out @ g, (a, c, x, k))]
+    numbers = (a.item(), c.item(), g.numpy(), k.item())
+    by_hand = full_attention_by_hand(x.detach().numpy(), *numbers, rows_at_once=4)
     for ours, theirs in zip(by_hand, expected, strict=True):
         assert relative_error(ours, theirs.detach()) < 1e-12
 
