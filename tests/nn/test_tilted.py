@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genegraph.nn.chebyshev import chebyshev, num_nodes
-from genegraph.nn.tilted import tilted_mean, tilted_mean_key_gradient
+from genegraph.nn.tilted import _plan, tilted_mean, tilted_mean_key_gradient
 
 
 def weights_by_hand(s, y, u):
@@ -104,6 +104,21 @@ def test_what_the_keys_receive(seed, size, num_slopes):
     rounding = 1e-12 * np.array([np.abs(g).sum(), of_x * np.abs(s).max(), of_x])
     for part, theirs, least in zip(ours, expected, rounding, strict=True):
         assert np.abs(part - theirs).max() <= 1e-6 * np.abs(theirs).max() + least
+
+
+@pytest.mark.parametrize("num_keys", [5000, 20_000])
+@pytest.mark.parametrize("width", [1.0, 30.0, 1e3, 1e4, 1e5, 1e6])
+def test_the_cost_per_key_is_bounded_however_narrow_the_weights(num_keys, width):
+    """Log-weights -k y^2 and slopes 2 k y: every slope has the mass at a place of its own."""
+    y = np.sort(np.random.default_rng(0).gamma(2.0, 1.0, num_keys))
+    k = width / (y[-1] - y[0]) ** 2
+    _, panels = _plan(2 * k * y, y, -k * y**2, 1e-6, 16)
+    slopes = sum(last - first for _, first, last, *_ in panels)
+    exponentials = sum(
+        (last - first if few else 16) * (hi - lo) for few, first, last, lo, hi, *_ in panels
+    )
+    assert slopes == num_keys
+    assert exponentials < 4000 * num_keys
 
 
 def test_slope_zero_is_the_plain_mean_and_covariance():
