@@ -59,7 +59,6 @@ def check_input(
     x: Tensor,
     edge_index: Tensor | None,
     edge_weight: Tensor | None,
-    *,
     in_channels: int,
     num_genes: int | None,
     attention: str | None,

@@ -12,11 +12,7 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.inits import glorot
 from torch_geometric.utils import softmax
 
-from genegraph.nn.attention_functions import (
-    NEGATIVE_SLOPE,
-    query_key_bias,
-    scalar_coefficients,
-)
+from genegraph.nn.attention_functions import NEGATIVE_SLOPE, query_key_bias, scalar_coefficients
 from genegraph.nn.chebyshev import num_nodes
 from genegraph.nn.checks import check_attention, check_choices, check_input
 from genegraph.nn.edge_attention import (
@@ -54,16 +50,16 @@ class GeneGraphConv(MessagePassing):
             \mathrm{att}^\top \mathrm{leaky\_relu}(\theta(x_i) + \phi(x_j))
 
     (slope 0.2, as in GATv2).  With one feature per gene the first three are, up to what cancels,
-    :math:`(a x_i + c)\, x_j - k x_j^2`
-    (:func:`~genegraph.nn.attention_functions.scalar_coefficients`), and the full softmax costs
+    :math:`(a x_i + c)\, x_j - k x_j^2` with the coefficients of
+    :func:`~genegraph.nn.attention_functions.scalar_coefficients`, and the full softmax costs
     time linear in the genes on the CPU (:mod:`genegraph.nn.tilted`); on other devices and with
     more features it is :func:`torch.nn.functional.scaled_dot_product_attention`: memory linear,
     time quadratic.
 
     Note that with one feature per gene :math:`\theta` and :math:`\phi` are shared by all genes:
-    full attention is then a function of a gene's own value within its cell and does not know
-    which gene it serves.  ``num_genes`` gives each gene a slope, an offset, a key and a weight of
-    its own, at the same cost and starting from the same function:
+    full attention is then a monotone function of a gene's own value within its cell and does not
+    know which gene it serves.  ``num_genes`` gives each gene a slope, an offset, a key and a
+    weight of its own, at a cost still linear and starting from the same function:
 
     .. math::
         s_i = \alpha_i a x_i + c + \gamma_i, \quad y_j = \pi_j x_j, \quad
@@ -74,8 +70,8 @@ class GeneGraphConv(MessagePassing):
         out_channels: Features per gene after :math:`W`.
         attention: ``"full"``, softmax over all genes of the cell; ``"edges"``, softmax over each
             gene's neighbours in the prior; ``"shared"``, one graph for all cells from embeddings
-            of the genes (:class:`~genegraph.nn.shared_graph.SharedGraph`, here
-            ``shared_graph``); None, the prior alone.
+            of the genes (:class:`~genegraph.nn.shared_graph.SharedGraph`, here the attribute
+            ``shared_graph``; call its ``refresh`` once per epoch); None, the prior alone.
         attention_function: :math:`f`; ``"additive"`` is for ``"edges"`` alone, it has no
             linear-time form.
         attention_channels: :math:`d_k`.
@@ -202,14 +198,8 @@ class GeneGraphConv(MessagePassing):
         edge_index: Tensor | EdgeIndex | None = None,
         edge_weight: Tensor | None = None,
     ) -> Tensor:
-        check_input(
-            x,
-            edge_index,
-            edge_weight,
-            in_channels=self.in_channels,
-            num_genes=self.num_genes,
-            attention=self.attention,
-        )
+        made_for = (self.in_channels, self.num_genes, self.attention)
+        check_input(x, edge_index, edge_weight, *made_for)
         cells = x if x.dim() == 3 else x.unsqueeze(0)
         of_attention, of_prior = self._shares(edge_index)
         parts = []
@@ -242,9 +232,8 @@ class GeneGraphConv(MessagePassing):
             return query_key_bias(self.attention_function, x, self.theta, self.phi)
         slope, offset, curvature = self._coefficients(x)
         key = x
-        bias: Tensor | None = None
+        bias: Tensor | None = self.gene_log_weight if self.gene_aware else None
         if self.gene_aware:
-            bias = self.gene_log_weight
             slope = slope * self.gene_slope[:, None]
             offset = offset + self.gene_offset[:, None]
             key = self.gene_key[:, None] * x

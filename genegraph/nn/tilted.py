@@ -96,7 +96,7 @@ def _plan(
     """
     # A millionth of the tolerance: what is dropped must not matter to small gradients either.
     reach = math.log(len(y)) + math.log(16e6 / tolerance)
-    furthest = max(reach, 700.0)  # e^-700 is next to nothing even beside nothing
+    furthest = max(reach, 700.0)  # what lies lower still is lost to float64 anyway
     order = np.arange(len(s))
     panels = []
     waiting = [(0, len(s), 0, len(y))]
