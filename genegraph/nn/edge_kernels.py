@@ -1,6 +1,6 @@
 r"""Softmax over each gene's graph neighbours, one fused pass per row and cell.
 
-For a target gene :math:`i` with neighbours :math:`j`, logits :math:`s_i y_j + u_j`:
+For a target gene :math:`i` with neighbours :math:`j`, in one cell, logits :math:`s_i y_j + u_j`:
 
 .. math::
     \alpha_{ij} = \mathrm{softmax}_j(s_i y_j + u_j), \qquad o_i = \sum_j \alpha_{ij} x_j
@@ -52,7 +52,7 @@ def forward(rowptr: Array, col: Array, s: Array, x: Array, y: Array, u: Array, o
             if first == last:
                 out[b, i] = 0
                 continue
-            total = _row(s[b, i], y[b], u, col, first, last, e)
+            total = _row(s[b, i], y[b], u[b], col, first, last, e)
             mean = 0.0
             for k in range(first, last):
                 mean += e[k - first] * x[b, col[k]]
@@ -64,7 +64,7 @@ def backward(
     rowptr: Array, col: Array, s: Array, x: Array, y: Array, u: Array, g: Array,
     gs: Array, gx: Array, gy: Array, gu: Array, keys_too: bool,
 ) -> None:  # fmt: skip
-    """Writes the gradients of s and, if ``keys_too``, adds those of x, y, and per cell of u."""
+    """Writes the gradients of s and, if ``keys_too``, adds those of x, y and u."""
     num_genes = len(rowptr) - 1
     longest = 0
     for i in range(num_genes):
@@ -76,7 +76,7 @@ def backward(
             gs[b, i] = 0
             if first == last or g[b, i] == 0:
                 continue
-            total = _row(s[b, i], y[b], u, col, first, last, e)
+            total = _row(s[b, i], y[b], u[b], col, first, last, e)
             mean = 0.0
             for k in range(first, last):
                 mean += e[k - first] * x[b, col[k]]

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from genegraph.nn.chebyshev import chebyshev, num_nodes
 from genegraph.nn.threads import for_cell_blocks
-from genegraph.nn.tilted import (
+from genegraph.nn.tilted_cells import (
     gene_aware_backward,
     gene_aware_forward,
     scalar_backward,
@@ -34,12 +34,13 @@ def materialized_attention(
     Shapes:
         - ``query``, ``key``: ``[num_cells, num_genes, attention_channels]``, already scaled
         - ``value``: ``[num_cells, num_genes, channels]``
-        - ``bias``: ``[num_genes]``, added to the logits of each key, or None
+        - ``bias``: ``[num_genes]`` or ``[num_cells, num_genes]``, added to the logits of each
+          key, or None
         - output: ``[num_cells, num_genes, channels]``
     """
     logits = query @ key.transpose(-1, -2)
     if bias is not None:
-        logits = logits + bias
+        logits = logits + bias.unsqueeze(-2)
     return logits.softmax(dim=-1) @ value
 
 
@@ -51,7 +52,7 @@ def dense_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | No
     """
     if bias is not None:
         query = torch.cat([query, torch.ones_like(query[..., :1])], dim=-1)
-        key = torch.cat([key, bias[:, None].expand_as(key[..., :1])], dim=-1)
+        key = torch.cat([key, bias[..., None].expand_as(key[..., :1])], dim=-1)
     width = max(query.size(-1), value.size(-1))
     width += -width % 8  # CUDA's fused kernels want a multiple of 8
     q, k, v = (F.pad(part, (0, width - part.size(-1)))[:, None] for part in (query, key, value))
@@ -59,8 +60,10 @@ def dense_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | No
     return out[..., : value.size(-1)]
 
 
-def scalar_attention(x: Tensor, slope: Tensor, offset: Tensor, tolerance: float) -> Tensor:
-    r"""Returns :math:`(G x)_i = m(a x_i + c)`: the write-up's full attention in linear time.
+def scalar_attention(
+    x: Tensor, slope: Tensor, offset: Tensor, curvature: Tensor, tolerance: float
+) -> Tensor:
+    r"""Returns :math:`\sum_j \mathrm{softmax}_j((a x_i + c) x_j - k x_j^2)\, x_j` in linear time.
 
     Equal values share one slope and one key, so a cell of counts costs as many terms as it has
     distinct values, squared, and no approximation at all.
@@ -69,17 +72,18 @@ def scalar_attention(x: Tensor, slope: Tensor, offset: Tensor, tolerance: float)
         x: One feature per gene, ``[num_cells, num_genes]``, on the CPU.
         slope: :math:`a`, a 0-d tensor.
         offset: :math:`c`, a 0-d tensor.
+        curvature: :math:`k`, a 0-d tensor.
         tolerance: Largest error, relative to the range of the cell's values.
 
     Raises:
         ValueError: If ``tolerance`` is not in (0, 1).
     """
-    out: Tensor = _ScalarAttention.apply(x, slope, offset, tolerance)  # type: ignore[no-untyped-call]
+    out: Tensor = _ScalarAttention.apply(x, slope, offset, curvature, tolerance)  # type: ignore[no-untyped-call]
     return out
 
 
 def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
-    r"""Returns :math:`m_b(s_{bi})` with keys :math:`(x_{bj}, y_{bj})` of weight :math:`e^{u_j}`.
+    r"""Returns :math:`\sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j` in linear time, cell by cell.
 
     Genes at zero (``x == y == 0``) enter as one key.
 
@@ -87,7 +91,7 @@ def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: 
         s: Slope of each gene, ``[num_cells, num_genes]``, on the CPU.
         x: What is averaged, same shape.
         y: Key of each gene, same shape.
-        u: Log-weight of each gene, ``[num_genes]``.
+        u: Log-weight of each gene, same shape.
         tolerance: Largest error, relative to the range of the cell's values.
     """
     out: Tensor = _GeneAwareAttention.apply(s, x, y, u, tolerance)  # type: ignore[no-untyped-call]
@@ -96,10 +100,13 @@ def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: 
 
 class _ScalarAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: Tensor, offset: Tensor, tolerance: float) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, slope: Tensor, offset: Tensor, curvature: Tensor, tolerance: float
+    ) -> Tensor:
         x = x.contiguous()
         out, var = torch.empty_like(x), torch.empty_like(x)
-        plan = (float(slope), float(offset), tolerance, *chebyshev(num_nodes(tolerance)))
+        coefficients = (float(slope), float(offset), float(curvature))
+        plan = (*coefficients, tolerance, *chebyshev(num_nodes(tolerance)))
         data, to, spread = x.detach().numpy(), out.numpy(), var.numpy()
         for_cell_blocks(lambda i, j: scalar_forward(data[i:j], *plan, to[i:j], spread[i:j]), len(x))
         ctx.save_for_backward(x, var)
@@ -113,46 +120,49 @@ class _ScalarAttention(torch.autograd.Function):
         through_slope = grad * var
         slope_grad = (through_slope * x).sum()
         offset_grad = through_slope.sum()
-        if not ctx.needs_input_grad[0]:
-            return None, slope_grad, offset_grad, None
-        keys = torch.empty_like(x)
-        data, g, to = x.detach().numpy(), grad.contiguous().numpy(), keys.numpy()
-        for_cell_blocks(lambda i, j: scalar_backward(data[i:j], g[i:j], *ctx.plan, to[i:j]), len(x))
-        return ctx.plan[0] * through_slope + keys, slope_grad, offset_grad, None
+        of_x, _, _, of_curvature, _ = ctx.needs_input_grad
+        if not (of_x or of_curvature):  # x is data: half of the work
+            return None, slope_grad, offset_grad, None, None
+        keys, curvature_grad = torch.empty_like(x), x.new_empty(len(x))
+        data, g = x.detach().numpy(), grad.contiguous().numpy()
+        to, of_k = keys.numpy(), curvature_grad.numpy()
+
+        def kernel(i: int, j: int) -> None:
+            scalar_backward(data[i:j], g[i:j], *ctx.plan, to[i:j], of_k[i:j])
+
+        for_cell_blocks(kernel, len(x))
+        x_grad = ctx.plan[0] * through_slope + keys if of_x else None
+        return x_grad, slope_grad, offset_grad, curvature_grad.sum(), None
 
 
 class _GeneAwareAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
-        s, x, y, u = (part.contiguous() for part in (s, x, y, u))
-        out, cov = torch.empty_like(x), torch.empty_like(x)
+        parts = [part.contiguous() for part in (s, x, y, u)]
+        out, cov = torch.empty_like(parts[1]), torch.empty_like(parts[1])
         plan = (tolerance, *chebyshev(num_nodes(tolerance)))
-        slopes, values, keys, weights = (part.detach().numpy() for part in (s, x, y, u.double()))
+        arrays = [part.detach().numpy() for part in parts]
         to, spread = out.numpy(), cov.numpy()
 
         def kernel(i: int, j: int) -> None:
-            gene_aware_forward(
-                slopes[i:j], values[i:j], keys[i:j], weights, *plan, to[i:j], spread[i:j]
-            )
+            gene_aware_forward(*(part[i:j] for part in arrays), *plan, to[i:j], spread[i:j])
 
-        for_cell_blocks(kernel, len(x))
-        ctx.save_for_backward(s, x, y, u, cov)
+        for_cell_blocks(kernel, len(out))
+        ctx.save_for_backward(*parts, cov)
         ctx.plan = plan
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        s, x, y, u, cov = ctx.saved_tensors
+        *parts, cov = ctx.saved_tensors
         grad = grad.contiguous()
-        parts = x.new_empty((3, *x.shape))
-        slopes, values, keys, g = (part.detach().numpy() for part in (s, x, y, grad))
-        weights, to = u.detach().double().numpy(), parts.numpy()
+        gradients = grad.new_empty((3, *grad.shape))
+        arrays = [part.detach().numpy() for part in (*parts, grad)]
+        to = gradients.numpy()
 
         def kernel(i: int, j: int) -> None:
-            gene_aware_backward(
-                slopes[i:j], values[i:j], keys[i:j], weights, g[i:j], *ctx.plan, to[:, i:j]
-            )
+            gene_aware_backward(*(part[i:j] for part in arrays), *ctx.plan, to[:, i:j])
 
-        for_cell_blocks(kernel, len(x))
-        return grad * cov, parts[0], parts[1], parts[2].sum(0), None
+        for_cell_blocks(kernel, len(grad))
+        return grad * cov, *gradients, None

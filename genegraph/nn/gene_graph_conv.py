@@ -5,24 +5,29 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.inits import glorot
 from torch_geometric.utils import softmax
 
+from genegraph.nn.attention_functions import NEGATIVE_SLOPE, query_key_bias, scalar_coefficients
 from genegraph.nn.chebyshev import num_nodes
-from genegraph.nn.edge_attention import fused_edge_attention, segment_edge_attention
+from genegraph.nn.checks import check_attention, check_choices, check_input
+from genegraph.nn.edge_attention import (
+    additive_edge_attention,
+    fused_edge_attention,
+    segment_edge_attention,
+)
 from genegraph.nn.full_attention import (
     dense_attention,
     gene_aware_attention,
     materialized_attention,
     scalar_attention,
 )
-from genegraph.nn.propagation import check_backend, propagate
-
-ATTENTION = ("full", "edges", None)
-FUSION = ("sum", "gate")
-INIT = ("absolute", "uniform")
+from genegraph.nn.propagation import check_backend, propagate_cells
+from genegraph.nn.shared_graph import SharedGraph
 
 
 class GeneGraphConv(MessagePassing):
@@ -31,33 +36,48 @@ class GeneGraphConv(MessagePassing):
     For one cell with features :math:`X \in \mathbb{R}^{N \times d}`:
 
     .. math::
-        G_{ij} = \mathrm{softmax}_j \frac{\theta(x_i)^\top \phi(x_j)}{\sqrt{d_k}} + A_{ij},
-        \qquad \mathrm{out} = G X W
+        G_{ij} = \mathrm{softmax}_j f(x_i, x_j) + A_{ij}, \qquad \mathrm{out} = G X W
 
     where :math:`A_{ij}` is the weight of the prior's edge from j to i.  The learned graph is
     computed afresh for every cell; the prior is the same for all.  No activation is applied.
+    With :math:`\theta, \phi` affine maps to :math:`\mathbb{R}^{d_k}`, ``attention_function`` is
 
-    With one feature per gene (``in_channels=1``) the full softmax costs time linear in the genes
-    on the CPU (:mod:`genegraph.nn.tilted`); on other devices and with more features it is
-    :func:`torch.nn.functional.scaled_dot_product_attention`: memory linear, time quadratic.
+    .. math::
+        \text{embedded\_dot:} \quad & f(x_i, x_j) = \theta(x_i)^\top \phi(x_j) / \sqrt{d_k} \\
+        \text{dot:} \quad & f(x_i, x_j) = x_i^\top x_j \\
+        \text{gaussian:} \quad & f(x_i, x_j) = -|\theta(x_i) - \phi(x_j)|^2 / 2 \\
+        \text{additive:} \quad & f(x_i, x_j) =
+            \mathrm{att}^\top \mathrm{leaky\_relu}(\theta(x_i) + \phi(x_j))
+
+    (slope 0.2, as in GATv2).  With one feature per gene the first three are, up to what cancels,
+    :math:`(a x_i + c)\, x_j - k x_j^2` with the coefficients of
+    :func:`~genegraph.nn.attention_functions.scalar_coefficients`, and the full softmax costs
+    time linear in the genes on the CPU (:mod:`genegraph.nn.tilted`); on other devices and with
+    more features it is :func:`torch.nn.functional.scaled_dot_product_attention`: memory linear,
+    time quadratic.
 
     Note that with one feature per gene :math:`\theta` and :math:`\phi` are shared by all genes:
-    the attention part is then a monotone function of a gene's own value within its cell and does
-    not know which gene it serves.  ``num_genes`` gives each gene a slope, an offset, a key and a
-    weight of its own, at the same cost and starting from the same function:
+    full attention is then a monotone function of a gene's own value within its cell and does not
+    know which gene it serves.  ``num_genes`` gives each gene a slope, an offset, a key and a
+    weight of its own, at a cost still linear and starting from the same function:
 
     .. math::
         s_i = \alpha_i a x_i + c + \gamma_i, \quad y_j = \pi_j x_j, \quad
-        G_{ij} = \mathrm{softmax}_j (s_i y_j + u_j), \quad
-        a = W_\theta^\top W_\phi / \sqrt{d_k}, \quad c = b_\theta^\top W_\phi / \sqrt{d_k}
+        G_{ij} = \mathrm{softmax}_j (s_i y_j + u_j - k y_j^2)
 
     Args:
         in_channels: Features per gene, :math:`d`.
         out_channels: Features per gene after :math:`W`.
         attention: ``"full"``, softmax over all genes of the cell; ``"edges"``, softmax over each
-            gene's neighbours in the prior; None, the prior alone.
+            gene's neighbours in the prior; ``"shared"``, one graph for all cells from embeddings
+            of the genes (:class:`~genegraph.nn.shared_graph.SharedGraph`, here the attribute
+            ``shared_graph``; call its ``refresh`` once per epoch); None, the prior alone.
+        attention_function: :math:`f`; ``"additive"`` is for ``"edges"`` alone, it has no
+            linear-time form.
         attention_channels: :math:`d_k`.
-        num_genes: Makes attention gene-aware, for exactly this many genes (``in_channels=1``).
+        num_genes: Makes attention gene-aware, for exactly this many genes (``in_channels=1``,
+            not ``"additive"``); with ``"shared"``, the number of embeddings and nothing else.
+        num_neighbors: Neighbours of each gene with ``"shared"``.
         fusion: ``"sum"`` adds attention and prior; ``"gate"`` mixes them as
             :math:`g\,\mathrm{attention} + (1 - g)\,\mathrm{prior}` with one learned number
             :math:`g \in (0, 1)`, 0.5 at the start.
@@ -103,8 +123,10 @@ class GeneGraphConv(MessagePassing):
         out_channels: int,
         *,
         attention: str | None = "full",
+        attention_function: str = "embedded_dot",
         attention_channels: int = 16,
         num_genes: int | None = None,
+        num_neighbors: int = 16,
         fusion: str = "sum",
         tolerance: float = 1e-6,
         reference: bool = False,
@@ -112,36 +134,44 @@ class GeneGraphConv(MessagePassing):
         backend: str = "torch",
     ) -> None:
         super().__init__(aggr="add", node_dim=-2)
-        for name, value, choices in (
-            ("attention", attention, ATTENTION),
-            ("fusion", fusion, FUSION),
-            ("init", init, INIT),
-        ):
-            if value not in choices:
-                raise ValueError(f"{name!r} must be one of {choices} (got {value!r}).")
-        if num_genes is not None and in_channels != 1:
-            raise ValueError(
-                f"Gene-aware attention needs in_channels=1 (got {in_channels}); "
-                "leave out 'num_genes' or use one feature per gene."
-            )
+        check_choices(attention, attention_function, fusion, init)
+        check_attention(attention, attention_function, in_channels, num_genes)
         num_nodes(tolerance)  # refuses a tolerance outside (0, 1)
         check_backend(backend)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.attention, self.fusion, self.init = attention, fusion, init
+        self.attention, self.attention_function = attention, attention_function
+        self.fusion, self.init = fusion, init
         self.attention_channels, self.num_genes = attention_channels, num_genes
         self.tolerance, self.reference, self.backend = tolerance, reference, backend
+        self.gene_aware = attention in ("full", "edges") and num_genes is not None
         self.weight = torch.nn.Parameter(torch.empty(in_channels, out_channels))
-        if attention is not None:
+        self.theta: torch.nn.Linear | None = None
+        self.phi: torch.nn.Linear | None = None
+        self.att: torch.nn.Parameter | None = None
+        if attention in ("full", "edges") and attention_function != "dot":
             self.theta = torch.nn.Linear(in_channels, attention_channels)
             self.phi = torch.nn.Linear(in_channels, attention_channels)
-            if num_genes is not None:
-                self.gene_slope = torch.nn.Parameter(torch.empty(num_genes))
-                self.gene_offset = torch.nn.Parameter(torch.empty(num_genes))
-                self.gene_key = torch.nn.Parameter(torch.empty(num_genes))
-                self.gene_log_weight = torch.nn.Parameter(torch.empty(num_genes))
-            if fusion == "gate":
-                self.gate_logit = torch.nn.Parameter(torch.empty(()))
+            if attention_function == "additive":
+                self.att = torch.nn.Parameter(torch.empty(attention_channels))
+        if self.gene_aware:
+            assert num_genes is not None
+            self.gene_slope = torch.nn.Parameter(torch.empty(num_genes))
+            self.gene_offset = torch.nn.Parameter(torch.empty(num_genes))
+            self.gene_key = torch.nn.Parameter(torch.empty(num_genes))
+            self.gene_log_weight = torch.nn.Parameter(torch.empty(num_genes))
+        if attention is not None and fusion == "gate":
+            self.gate_logit = torch.nn.Parameter(torch.empty(()))
+        self.shared_graph: SharedGraph | None = None
         self.reset_parameters()
+        if attention == "shared":  # comes with its parameters set: seeking neighbours takes time
+            assert num_genes is not None
+            self.shared_graph = SharedGraph(
+                num_genes,
+                attention_channels,
+                num_neighbors=num_neighbors,
+                attention_function=attention_function,
+                backend=backend,
+            )
 
     def reset_parameters(self) -> None:
         bound = math.sqrt(1 / self.in_channels)
@@ -149,16 +179,17 @@ class GeneGraphConv(MessagePassing):
         if self.init == "absolute":
             with torch.no_grad():
                 self.weight.abs_()
-        if self.attention is None:
-            return
-        self.theta.reset_parameters()
-        self.phi.reset_parameters()
-        if self.num_genes is not None:
+        for part in (self.theta, self.phi, self.shared_graph):
+            if part is not None:
+                part.reset_parameters()
+        if self.att is not None:
+            glorot(self.att[None])
+        if self.gene_aware:
             torch.nn.init.ones_(self.gene_slope)
             torch.nn.init.zeros_(self.gene_offset)
             torch.nn.init.ones_(self.gene_key)
             torch.nn.init.zeros_(self.gene_log_weight)
-        if self.fusion == "gate":
+        if self.attention is not None and self.fusion == "gate":
             torch.nn.init.zeros_(self.gate_logit)
 
     def forward(
@@ -167,11 +198,12 @@ class GeneGraphConv(MessagePassing):
         edge_index: Tensor | EdgeIndex | None = None,
         edge_weight: Tensor | None = None,
     ) -> Tensor:
-        self._check(x, edge_index, edge_weight)
+        made_for = (self.in_channels, self.num_genes, self.attention)
+        check_input(x, edge_index, edge_weight, *made_for)
         cells = x if x.dim() == 3 else x.unsqueeze(0)
         of_attention, of_prior = self._shares(edge_index)
         parts = []
-        if self.attention == "full":
+        if self.attention in ("full", "shared"):
             parts.append(self._share(self._attend(cells), of_attention))
         if edge_index is not None:
             parts.append(self._along_edges(cells, edge_index, edge_weight, of_attention, of_prior))
@@ -194,32 +226,40 @@ class GeneGraphConv(MessagePassing):
 
     def _query_key_bias(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits are query . key + bias of the key, less what cancels in the softmax."""
-        scale = 1 / math.sqrt(self.attention_channels)
+        if self.attention_function == "additive":  # no product: made pair by pair in _logits
+            return x, x, None
         if self.in_channels > 1:
-            return self.theta(x) * scale, self.phi(x), None
-        slope, offset = self._slope_offset()
-        if self.num_genes is None:
-            return slope * x + offset, x, None
-        slope = slope * self.gene_slope[:, None]
-        offset = offset + self.gene_offset[:, None]
-        return slope * x + offset, self.gene_key[:, None] * x, self.gene_log_weight
+            return query_key_bias(self.attention_function, x, self.theta, self.phi)
+        slope, offset, curvature = self._coefficients(x)
+        key = x
+        bias: Tensor | None = self.gene_log_weight if self.gene_aware else None
+        if self.gene_aware:
+            slope = slope * self.gene_slope[:, None]
+            offset = offset + self.gene_offset[:, None]
+            key = self.gene_key[:, None] * x
+        if self.attention_function == "gaussian":
+            of_key = -curvature * key[..., 0].square()
+            bias = of_key if bias is None else of_key + bias
+        return slope * x + offset, key, bias
 
-    def _slope_offset(self) -> tuple[Tensor, Tensor]:
-        key = self.phi.weight[:, 0] / math.sqrt(self.attention_channels)
-        return self.theta.weight[:, 0] @ key, self.theta.bias @ key
+    def _coefficients(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return scalar_coefficients(self.attention_function, x, self.theta, self.phi)
 
     def _attend(self, x: Tensor) -> Tensor:
+        if self.shared_graph is not None:
+            shared: Tensor = self.shared_graph(x, self.reference)
+            return shared
         if self.reference or self.in_channels > 1 or x.device.type != "cpu":
             attend = materialized_attention if self.reference else dense_attention
             query, key, bias = self._query_key_bias(x)
             return attend(query, key, x, bias)
-        if self.num_genes is None:
-            slope, offset = self._slope_offset()
-            return scalar_attention(x[..., 0], slope, offset, self.tolerance)[..., None]
+        values = x[..., 0]
+        if not self.gene_aware:
+            return scalar_attention(values, *self._coefficients(x), self.tolerance)[..., None]
         query, key, bias = self._query_key_bias(x)
         assert bias is not None
-        out = gene_aware_attention(query[..., 0], x[..., 0], key[..., 0], bias, self.tolerance)
-        return out[..., None]
+        parts = (query[..., 0], values, key[..., 0], bias.expand_as(values))
+        return gene_aware_attention(*parts, self.tolerance)[..., None]
 
     def _along_edges(
         self,
@@ -234,6 +274,7 @@ class GeneGraphConv(MessagePassing):
         query = key = bias = None
         if self.attention == "edges":
             query, key, bias = self._query_key_bias(x)
+            bias = None if bias is None else bias.expand(x.shape[:2])[..., None]
         if isinstance(edge_index, EdgeIndex) and (self.reference or self._is_watched()):
             edge_index = edge_index.as_tensor()
         out: Tensor = self.propagate(
@@ -242,7 +283,7 @@ class GeneGraphConv(MessagePassing):
             x=x,
             query=query,
             key=key,
-            bias=None if bias is None else bias.view(-1, 1),
+            bias=bias,
             edge_weight=self._share(edge_weight, of_prior),
             of_attention=of_attention,
         )
@@ -271,9 +312,7 @@ class GeneGraphConv(MessagePassing):
     ) -> Tensor:
         weight = edge_weight.view(1, -1)
         if query_i is not None and key_j is not None:
-            logits = (query_i * key_j).sum(-1)
-            if bias_j is not None:
-                logits = logits + bias_j.view(1, -1)
+            logits = self._logits(query_i, key_j, bias_j)
             alpha = softmax(logits, index, num_nodes=size_i, dim=1)
             weight = weight + self._share(alpha, of_attention)
         return weight.unsqueeze(-1) * x_j
@@ -288,68 +327,46 @@ class GeneGraphConv(MessagePassing):
         edge_weight: Tensor,
         of_attention: Tensor | None,
     ) -> Tensor:
-        num_cells, num_genes, channels = x.shape
-        folded = x.transpose(0, 1).reshape(num_genes, num_cells * channels)
-        out = propagate(edge_index, edge_weight.to(x.dtype), folded, self.backend)
-        out = out.view(num_genes, num_cells, channels).transpose(0, 1)
+        out = propagate_cells(edge_index, edge_weight, x, self.backend)
         if query is not None and key is not None:
             attended = self._attend_edges(edge_index, x, query, key, bias)
             out = out + self._share(attended, of_attention)
         return out
+
+    def _logits(self, query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
+        """Logits of pairs of genes, ``[pairs, cells]`` or ``[cells, pairs]``."""
+        if self.theta is not None and self.phi is not None and self.att is not None:
+            return F.leaky_relu(self.theta(query) + self.phi(key), NEGATIVE_SLOPE) @ self.att
+        logits = (query * key).sum(-1)
+        return logits if bias is None else logits + bias.squeeze(-1)
 
     def _attend_edges(
         self, edge_index: EdgeIndex, x: Tensor, query: Tensor, key: Tensor, bias: Tensor | None
     ) -> Tensor:
         (rowptr, col), _ = edge_index.get_csc()
         if self.in_channels == 1 and x.device.type == "cpu" and self.backend == "torch":
-            u = x.new_zeros(x.size(1)) if bias is None else bias[:, 0].to(x.dtype)
-            parts = (query[..., 0], x[..., 0], key[..., 0], u)
-            return fused_edge_attention(rowptr, col, *parts)[..., None]
-        if bias is not None:
-            query = torch.cat([query, torch.ones_like(query[..., :1])], dim=-1)
-            key = torch.cat([key, bias.expand_as(key[..., :1])], dim=-1)
+            values = x[..., 0]
+            if self.theta is not None and self.phi is not None and self.att is not None:
+                out = additive_edge_attention(rowptr, col, values, self.theta, self.phi, self.att)
+            else:
+                u = torch.zeros_like(values) if bias is None else bias[..., 0].to(x.dtype)
+                out = fused_edge_attention(rowptr, col, query[..., 0], values, key[..., 0], u)
+            return out[..., None]
+        row = torch.repeat_interleave(rowptr.diff())
         query, key, value = (part.transpose(0, 1) for part in (query, key, x))
+        if bias is not None:
+            bias = bias.transpose(0, 1)[col]
+        logits = self._logits(query[row], key[col], bias)
         accelerate = self.backend == "torch_sparse"
-        out = segment_edge_attention(rowptr, col, query, key, value, accelerate)
+        out = segment_edge_attention(rowptr, row, logits, value[col], accelerate)
         return out.transpose(0, 1)
 
-    def _check(self, x: Tensor, edge_index: Tensor | None, edge_weight: Tensor | None) -> None:
-        if x.dim() not in (2, 3) or x.size(-1) != self.in_channels:
-            raise ValueError(
-                f"'x' must have shape [num_cells, num_genes, {self.in_channels}] or "
-                f"[num_genes, {self.in_channels}] (got {list(x.shape)})."
-            )
-        if self.num_genes is not None and x.size(-2) != self.num_genes:
-            raise ValueError(
-                f"'x' must hold the {self.num_genes} genes the layer was made for "
-                f"(got {x.size(-2)})."
-            )
-        if edge_index is None:
-            if self.attention != "full":
-                raise ValueError(
-                    f"attention={self.attention!r} needs a graph: pass 'edge_index' (got None)."
-                )
-            return
-        if edge_index.dim() != 2 or edge_index.size(0) != 2:
-            raise ValueError(
-                f"'edge_index' must have shape [2, num_edges] (got {list(edge_index.shape)})."
-            )
-        # The fused kernels read as many rows as the EdgeIndex says, checked here and not there.
-        num_genes = x.size(-2)
-        if isinstance(edge_index, EdgeIndex) and edge_index.sparse_size() != (num_genes, num_genes):
-            raise ValueError(
-                f"An EdgeIndex must have sparse_size=({num_genes}, {num_genes}), the number of "
-                f"genes in 'x' (got {tuple(edge_index.sparse_size())})."
-            )
-        if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
-            raise ValueError(
-                f"'edge_weight' must hold one value per edge (got {list(edge_weight.shape)} for "
-                f"{edge_index.size(1)} edges)."
-            )
-
     def __repr__(self) -> str:
+        function = ""
+        if self.attention is not None and self.attention_function != "embedded_dot":
+            function = f", attention_function={self.attention_function!r}"
         aware = "" if self.num_genes is None else f", num_genes={self.num_genes}"
         return (
             f"{self.__class__.__name__}({self.in_channels}, {self.out_channels}, "
-            f"attention={self.attention!r}, fusion={self.fusion!r}{aware})"
+            f"attention={self.attention!r}{function}, fusion={self.fusion!r}{aware})"
         )

@@ -62,6 +62,14 @@ def propagate(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backend: st
     return product
 
 
+def propagate_cells(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backend: str) -> Tensor:
+    """The same for cells ``[num_cells, num_genes, channels]``, folded side by side."""
+    num_cells, num_genes, channels = x.shape
+    folded = x.transpose(0, 1).reshape(num_genes, num_cells * channels)
+    out = propagate(edge_index, edge_weight.to(x.dtype), folded, backend)
+    return out.view(num_genes, num_cells, channels).transpose(0, 1)
+
+
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(

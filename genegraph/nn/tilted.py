@@ -1,29 +1,33 @@
 r"""The tilted mean: attention with rank-one logits, in linear time, one cell at a time.
 
-With one feature per gene every attention logit is a product ``s_i * y_j`` (plus a term ``u_j``
-of the key), so a gene's attention-weighted mean depends on that gene through ONE number, its
-slope:
+With one feature per gene every attention logit is a product ``s_i * y_j`` plus a term ``u_j`` of
+the key, so a gene's attention-weighted mean depends on that gene through ONE number, its slope:
 
 .. math::
-    m(s) = \frac{\sum_j w_j\, x_j\, e^{s y_j}}{\sum_j w_j\, e^{s y_j}},
-    \qquad w_j = e^{u_j}, \qquad
+    m(s) = \frac{\sum_j x_j\, e^{s y_j + u_j}}{\sum_j e^{s y_j + u_j}}, \qquad
     m'(s) = \mathrm{cov}_s(x, y)
 
-where the covariance is taken under the tilted weights :math:`p_j(s) \propto w_j e^{s y_j}`.
+where the covariance is taken under the tilted weights :math:`p_j(s) \propto e^{s y_j + u_j}`.
 :math:`m` is analytic for :math:`|\mathrm{Im}\, s| < \pi / R`, :math:`R = \max y - \min y`:
 there the phases of the terms stay in an open half-plane and their sum cannot vanish.  It is
 therefore sampled at Chebyshev nodes and interpolated.
 
-*Panels.*  The axis of slopes is cut into panels of half-width ``2 / R(s)``, on which one number
-of nodes, found from the tolerance alone (:mod:`~genegraph.nn.chebyshev`), is always enough.
-Far from zero only keys within ``L / |s|`` of the largest ``s * y`` carry weight that counts, so
-the range shrinks, ``R(s) = min(R, L / |s|)``, and panels grow with ``|s|``.  A panel asked for
-no more slopes than it has nodes is summed exactly.  Everything is chosen from the cell's own
-values, so a result never depends on the other cells of a batch.
+*Windows.*  On an interval of slopes only some keys carry weight that counts: those whose exponent
+does not stay ``L`` below the exponent of the key that is heaviest in the middle.  A difference of
+two exponents is linear in the slope, so looking at both ends is enough.  The keys kept are a range
+``lo..hi`` of the sorted keys.  The bound on the error holds for any weights, so it holds for the
+keys kept with the range of those alone: narrow at steep slopes, where the extreme keys win, and
+with log-weights that single out keys in the middle (a gaussian kernel).
 
-Functions work on one cell, in float64, without Python objects (numba ``nogil``); the four at
-the end loop over cells.  They share this file because numba's cache of a function notices
-changes in its own file only.
+*Panels.*  The slopes are cut in two until a panel of half-width :math:`h` has
+:math:`h R \le 2`, on which one number of nodes, found from the tolerance alone
+(:mod:`~genegraph.nn.chebyshev`), is always enough.  A panel with no more slopes than nodes, or
+with few pairs of slope and key (a cell of counts), is summed exactly, over all keys whose weight
+float64 can hold.  Everything is chosen from the cell's own values, so a result never depends on
+the other cells of a batch.
+
+Weights stay logarithms, and sums are taken relative to the heaviest key, so that nothing under-
+or overflows.  Functions work on one cell, in float64, without Python objects (numba ``nogil``).
 """
 
 from __future__ import annotations
@@ -38,95 +42,151 @@ from genegraph.nn.chebyshev import HALF_WIDTH
 
 Array = np.ndarray[Any, Any]
 
+FEW_PAIRS = 128**2
+"""Pairs of slope and key that cost less than finding the distinct values of a cell."""
+
 
 @numba.njit(cache=True, nogil=True)
-def _moments(s: float, x: Array, y: Array, w: Array, lo: int, hi: int) -> tuple[float, float]:
-    """Mean of x and covariance of x and y under weights w e^(s y), over sorted keys lo..hi."""
-    top = hi - 1 if s >= 0 else lo
-    x0 = x[top]
-    y0 = y[top]
+def _heaviest(s: float, y: Array, u: Array, lo: int, hi: int) -> int:
+    """The key of largest exponent."""
+    start = hi - 1 if s >= 0 else lo  # measured from there, differences at steep slopes are exact
+    best = start
+    most = u[start]
+    for j in range(lo, hi):
+        exponent = u[j] + s * (y[j] - y[start])
+        if exponent > most:
+            most = exponent
+            best = j
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def _window(
+    low: float, high: float, y: Array, u: Array, lo: int, hi: int, top: int, reach: float
+) -> tuple[int, int]:
+    """The keys among lo..hi that count at some slope from ``low`` to ``high``."""
+    # Below the top key the lower slope is the kinder one, above it the higher.
+    while lo < top and u[lo] - u[top] + low * (y[lo] - y[top]) < -reach:
+        lo += 1
+    while hi - 1 > top and u[hi - 1] - u[top] + high * (y[hi - 1] - y[top]) < -reach:
+        hi -= 1
+    return lo, hi
+
+
+@numba.njit(cache=True, nogil=True)
+def _split(s: Array, order: Array, first: int, last: int, cut: float) -> int:
+    """Moves slopes up to ``cut`` to the front of ``order[first:last]``; where the others begin."""
+    middle = first
+    for i in range(first, last):
+        if s[order[i]] <= cut:
+            order[i], order[middle] = order[middle], order[i]
+            middle += 1
+    return middle
+
+
+@numba.njit(cache=True, nogil=True)
+def _plan(
+    s: Array, y: Array, u: Array, tolerance: float, num_nodes: int
+) -> tuple[Array, list[tuple[bool, int, int, int, int, int, float, float]]]:
+    """Cuts the slopes into panels.
+
+    Returns an order of the slopes, and of each panel: whether it is summed exactly, where its
+    slopes begin and end in that order, the range of keys that count, the heaviest of them in the
+    middle, and the lowest and highest slope.
+    """
+    # A millionth of the tolerance: what is dropped must not matter to small gradients either.
+    reach = math.log(len(y)) + math.log(16e6 / tolerance)
+    furthest = max(reach, 700.0)  # what lies lower still is lost to float64 anyway
+    order = np.arange(len(s))
+    panels = []
+    waiting = [(0, len(s), 0, len(y))]
+    while len(waiting) > 0:
+        first, last, lo, hi = waiting.pop()
+        low = high = s[order[first]]
+        for i in range(first, last):
+            low = min(low, s[order[i]])
+            high = max(high, s[order[i]])
+        half = high / 2 - low / 2
+        top = _heaviest(low + half, y, u, lo, hi)
+        lo, hi = _window(low, high, y, u, lo, hi, top, furthest)
+        few = last - first <= num_nodes or (last - first) * (hi - lo) <= FEW_PAIRS
+        if few:
+            panels.append((True, first, last, lo, hi, top, low, high))
+            continue
+        near_lo, near_hi = _window(low, high, y, u, lo, hi, top, reach)
+        needed = np.ceil(half * (y[near_hi - 1] - y[near_lo]) / HALF_WIDTH - 1e-9)
+        if needed <= 1:
+            panels.append((False, first, last, near_lo, near_hi, top, low, high))
+            continue
+        cut = low + 2 * half * (np.floor(needed / 2) / needed)
+        if not low <= cut < high:  # neighbouring numbers: rounding left nothing between them
+            cut = low
+        middle = _split(s, order, first, last, cut)
+        waiting.append((first, middle, lo, hi))
+        waiting.append((middle, last, lo, hi))
+    return order, panels
+
+
+@numba.njit(cache=True, nogil=True)
+def _hopeless(s: Array, y: Array, u: Array) -> bool:
+    """Whether a slope, key or weight is infinite or not a number: nothing can be said then."""
+    spread = y[-1] - y[0]
+    for i in range(len(s)):
+        if not abs(s[i]) * max(spread, 1.0) < 1e300:
+            return True
+    heaviest = -np.inf
+    for j in range(len(y)):
+        if not u[j] < 1e300:
+            return True
+        heaviest = max(heaviest, u[j])
+    return not heaviest > -1e300
+
+
+@numba.njit(cache=True, nogil=True)
+def _moments(
+    s: float, x: Array, y: Array, u: Array, lo: int, hi: int, top: int
+) -> tuple[float, float]:
+    """Mean of x and covariance of x and y under weights e^(s y + u), over sorted keys lo..hi."""
     z = 0.0
     zx = 0.0
     zy = 0.0
     zxy = 0.0
     for j in range(lo, hi):  # deviations from the heaviest key: no cancellation at steep slopes
-        dx = x[j] - x0
-        dy = y[j] - y0
-        e = w[j] * math.exp(s * dy)
+        dx = x[j] - x[top]
+        dy = y[j] - y[top]
+        e = math.exp(u[j] - u[top] + s * dy)
         z += e
         zx += e * dx
         zy += e * dy
         zxy += e * dx * dy
     mean = zx / z
-    return x0 + mean, zxy / z - mean * (zy / z)
+    return x[top] + mean, zxy / z - mean * (zy / z)
 
 
 @numba.njit(cache=True, nogil=True)
-def _reach(y: Array, w: Array, top: int, tolerance: float) -> float:
-    """L: keys whose exponent lies this far below the top key's carry no weight that counts."""
-    total = 0.0
-    for j in range(len(w)):
-        total += w[j]
-    # A millionth of the tolerance: what is dropped must not matter to small gradients either.
-    relative = max(total, 1e-300) / max(w[top], 1e-300)
-    return max(1.0, math.log(relative) + math.log(16e6 / tolerance))
-
-
-@numba.njit(cache=True, nogil=True)
-def _num_panels(largest: float, spread: float, reach: float) -> int:
-    """How many panels lead from slope 0 out to a slope of size ``largest``."""
-    edge = 0.0
-    count = 0
-    while edge < largest or count == 0:
-        edge += 2 * HALF_WIDTH * max(1 / spread, edge / reach)
-        count += 1
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
-def _edges(spread: float, reach: float, count: int) -> Array:
-    edges = np.zeros(count + 1)
-    for k in range(count):
-        edges[k + 1] = edges[k] + 2 * HALF_WIDTH * max(1 / spread, edges[k] / reach)
-    return edges
-
-
-@numba.njit(cache=True, nogil=True)
-def _window(y: Array, sign: float, inner: float, reach: float) -> tuple[int, int]:
-    """The sorted keys that count on a panel whose edge nearest zero is ``sign * inner``."""
-    n = len(y)
-    if inner <= 0:
-        return 0, n
-    if sign > 0:
-        return np.searchsorted(y, y[n - 1] - reach / inner), n
-    return 0, np.searchsorted(y, y[0] + reach / inner, side="right")
-
-
-@numba.njit(cache=True, nogil=True)
-def _group(s: Array, sign: float, edges: Array) -> tuple[Array, Array]:
-    """Sorts the slopes of one sign into panels: ``order[start[k]:start[k + 1]]`` is panel k."""
-    panels = len(edges) - 1
-    start = np.zeros(panels + 1, np.int64)
-    panel = np.full(len(s), -1, np.int64)
-    for i in range(len(s)):
-        if (s[i] >= 0) == (sign > 0):
-            k = min(np.searchsorted(edges, abs(s[i]), side="right") - 1, panels - 1)
-            panel[i] = k
-            start[k + 1] += 1
-    for k in range(panels):
-        start[k + 1] += start[k]
-    fill = start[:-1].copy()
-    order = np.empty(start[panels], np.int64)
-    for i in range(len(s)):
-        if panel[i] >= 0:
-            order[fill[panel[i]]] = i
-            fill[panel[i]] += 1
-    return order, start
+def _add_key_gradient(
+    s: float, g: float, x: Array, y: Array, u: Array, lo: int, hi: int, top: int, e: Array,
+    out: Array,
+) -> None:  # fmt: skip
+    """Adds g dm(s)/d(x_j, y_j, u_j) into ``out[:, j]``; ``e`` holds one number per key."""
+    z = 0.0
+    zx = 0.0
+    for j in range(lo, hi):
+        e[j] = math.exp(u[j] - u[top] + s * (y[j] - y[top]))
+        z += e[j]
+        zx += e[j] * (x[j] - x[top])
+    mean = zx / z
+    for j in range(lo, hi):
+        p = g * (e[j] / z)
+        pull = p * (x[j] - x[top] - mean)
+        out[0, j] += p
+        out[1, j] += s * pull
+        out[2, j] += pull
 
 
 @numba.njit(cache=True, nogil=True)
 def _interpolate(
-    slopes: Array, order: Array, centre: float, half: float, mean: Array, var: Array, out: Array
+    slopes: Array, order: Array, centre: float, half: float, mean: Array, cov: Array, out: Array
 ) -> None:
     """Clenshaw sums of two Chebyshev series at the slopes of one panel, into ``out[:, i]``."""
     num = len(mean)
@@ -138,9 +198,9 @@ def _interpolate(
         d2 = 0.0
         for k in range(num - 1, 0, -1):
             b1, b2 = 2 * t * b1 - b2 + mean[k], b1
-            d1, d2 = 2 * t * d1 - d2 + var[k], d1
+            d1, d2 = 2 * t * d1 - d2 + cov[k], d1
         out[0, i] = t * b1 - b2 + mean[0]
-        out[1, i] = t * d1 - d2 + var[0]
+        out[1, i] = t * d1 - d2 + cov[0]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -166,255 +226,59 @@ def _spread_back(
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_key_gradient(
-    s: float, g: float, x: Array, y: Array, w: Array, lo: int, hi: int, out: Array
-) -> None:
-    """Adds g dm(s)/d(x_j, y_j, u_j), each per unit of the key's weight, into ``out[:, j]``."""
-    top = hi - 1 if s >= 0 else lo
-    x0 = x[top]
-    y0 = y[top]
-    z = 0.0
-    zx = 0.0
-    for j in range(lo, hi):
-        e = w[j] * math.exp(s * (y[j] - y0))
-        z += e
-        zx += e * (x[j] - x0)
-    mean = zx / z
-    for j in range(lo, hi):
-        p = g * math.exp(s * (y[j] - y0)) / z
-        deviation = x[j] - x0 - mean
-        out[0, j] += p
-        out[1, j] += p * s * deviation
-        out[2, j] += p * deviation
-
-
-FLAT, PANELS, HOPELESS = 0, 1, 2
-"""All slopes give the mean at slope 0; cut into panels; not numbers."""
-
-
-@numba.njit(cache=True, nogil=True)
-def _plan(
-    s: Array, y: Array, w: Array, sign: float, tolerance: float
-) -> tuple[int, Array, Array, Array, float]:
-    """How the slopes of one sign are dealt with: kind, slopes by panel, starts, edges, reach."""
-    spread = y[-1] - y[0]
-    largest = 0.0
-    for i in range(len(s)):
-        if (s[i] >= 0) == (sign > 0):
-            largest = max(largest, abs(s[i]))
-    kind = PANELS
-    reach = 1.0
-    edges = np.zeros(2)
-    edges[1] = 1.0
-    if not (spread * largest < 1e300):  # an infinite slope or value: nothing can be said
-        kind = HOPELESS
-    elif spread * largest <= 1e-300:  # equal keys, or slope zero: one panel holds them all
-        kind = FLAT
-    else:
-        reach = _reach(y, w, len(y) - 1 if sign > 0 else 0, tolerance)
-        edges = _edges(spread, reach, _num_panels(largest, spread, reach))
-    order, start = _group(s, sign, edges)
-    return kind, order, start, edges, reach
-
-
-@numba.njit(cache=True, nogil=True)
 def tilted_mean(
-    s: Array, x: Array, y: Array, w: Array, tolerance: float, nodes: Array, to_coef: Array
+    s: Array, x: Array, y: Array, u: Array, tolerance: float, nodes: Array, to_coef: Array
 ) -> Array:
-    """Returns ``[m(s); m'(s)]``, shape ``[2, num_slopes]``, for keys sorted by ``y``, w > 0."""
-    out = np.empty((2, len(s)))
+    """Returns ``[m(s); m'(s)]``, shape ``[2, num_slopes]``, for keys sorted by ``y``."""
+    out = np.full((2, len(s)), np.nan)
+    if _hopeless(s, y, u):
+        return out
     mean_at = np.empty(len(nodes))
-    var_at = np.empty(len(nodes))
-    for sign in (1.0, -1.0):
-        kind, order, start, edges, reach = _plan(s, y, w, sign, tolerance)
-        if kind == HOPELESS:
-            out[:] = np.nan
-            return out
-        if kind == FLAT:
-            mean, var = _moments(0.0, x, y, w, 0, len(y))
-            for i in order:
-                out[0, i] = mean
-                out[1, i] = var
+    cov_at = np.empty(len(nodes))
+    order, panels = _plan(s, y, u, tolerance, len(nodes))
+    for few, first, last, lo, hi, top, low, high in panels:
+        mine = order[first:last]
+        if few:
+            for i in mine:
+                heaviest = _heaviest(s[i], y, u, lo, hi)
+                out[0, i], out[1, i] = _moments(s[i], x, y, u, lo, hi, heaviest)
             continue
-        for k in range(len(edges) - 1):
-            mine = order[start[k] : start[k + 1]]
-            lo, hi = _window(y, sign, edges[k], reach)
-            if len(mine) <= len(nodes):
-                for i in mine:
-                    out[0, i], out[1, i] = _moments(s[i], x, y, w, lo, hi)
-                continue
-            centre = sign * (edges[k] + edges[k + 1]) / 2
-            half = (edges[k + 1] - edges[k]) / 2
-            for n in range(len(nodes)):
-                mean_at[n], var_at[n] = _moments(centre + half * nodes[n], x, y, w, lo, hi)
-            _interpolate(s, mine, centre, half, to_coef @ mean_at, to_coef @ var_at, out)
+        half = high / 2 - low / 2
+        if half == 0:
+            mean, cov = _moments(low, x, y, u, lo, hi, top)
+            out[0, mine] = mean
+            out[1, mine] = cov
+            continue
+        for n in range(len(nodes)):
+            slope = low + half + half * nodes[n]
+            mean_at[n], cov_at[n] = _moments(slope, x, y, u, lo, hi, top)
+        _interpolate(s, mine, low + half, half, to_coef @ mean_at, to_coef @ cov_at, out)
     return out
 
 
 @numba.njit(cache=True, nogil=True)
 def tilted_mean_key_gradient(
-    s: Array, g: Array, x: Array, y: Array, w: Array, tolerance: float, nodes: Array, to_coef: Array
+    s: Array, g: Array, x: Array, y: Array, u: Array, tolerance: float, nodes: Array, to_coef: Array
 ) -> Array:
-    """Returns sum_i g_i dm(s_i)/d(x_j, y_j, u_j) per unit of weight, shape ``[3, num_keys]``."""
+    """Returns sum_i g_i dm(s_i)/d(x_j, y_j, u_j), shape ``[3, num_keys]``."""
     out = np.zeros((3, len(y)))
-    for sign in (1.0, -1.0):
-        kind, order, start, edges, reach = _plan(s, y, w, sign, tolerance)
-        if kind == HOPELESS:
-            out[:] = np.nan
-            return out
-        for k in range(len(edges) - 1):
-            mine = order[start[k] : start[k + 1]]
-            lo, hi = _window(y, sign, edges[k], reach)
-            if kind == FLAT or len(mine) <= len(nodes):
-                for i in mine:
-                    _add_key_gradient(s[i], g[i], x, y, w, lo, hi, out)
-                continue
-            centre = sign * (edges[k] + edges[k + 1]) / 2
-            half = (edges[k + 1] - edges[k]) / 2
-            at_nodes = _spread_back(s, mine, centre, half, g, to_coef)
-            for n in range(len(nodes)):
-                _add_key_gradient(centre + half * nodes[n], at_nodes[n], x, y, w, lo, hi, out)
-    return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _distinct(x: Array) -> tuple[Array, Array, Array]:
-    """Distinct values in rising order, how often each occurs, and where each gene's is found."""
-    num_nonzero = 0
-    for i in range(len(x)):
-        num_nonzero += x[i] != 0
-    nonzero = np.empty(num_nonzero)
-    k = 0
-    for i in range(len(x)):
-        if x[i] != 0:
-            nonzero[k] = x[i]
-            k += 1
-    nonzero.sort()
-    has_zero = num_nonzero < len(x)
-    values = np.empty(num_nonzero + has_zero)
-    counts = np.zeros(num_nonzero + has_zero)
-    k = -1
-    zero_at = -1
-    for value in nonzero:
-        if has_zero and zero_at < 0 and value > 0:
-            k += 1
-            zero_at = k
-            values[k] = 0.0
-            counts[k] = len(x) - num_nonzero
-        if k < 0 or values[k] != value:
-            k += 1
-            values[k] = value
-        counts[k] += 1
-    if has_zero and zero_at < 0:
-        k += 1
-        zero_at = k
-        values[k] = 0.0
-        counts[k] = len(x) - num_nonzero
-    values = values[: k + 1]
-    where = np.full(len(x), zero_at, np.int64)
-    for i in range(len(x)):
-        if x[i] != 0:
-            where[i] = np.searchsorted(values, x[i])
-    return values, counts[: k + 1], where
-
-
-@numba.njit(cache=True, nogil=True)
-def scalar_forward(
-    x: Array, a: float, c: float, tol: float, nodes: Array, to_coef: Array, out: Array, var: Array
-) -> None:
-    """Writes m and m' at every gene of every cell, for the write-up's layer, into out and var."""
-    for b in range(len(x)):
-        values, counts, where = _distinct(x[b])
-        result = tilted_mean(a * values + c, values, values, counts, tol, nodes, to_coef)
-        for i in range(x.shape[1]):
-            out[b, i] = result[0, where[i]]
-            var[b, i] = result[1, where[i]]
-
-
-@numba.njit(cache=True, nogil=True)
-def scalar_backward(
-    x: Array, g: Array, a: float, c: float, tol: float, nodes: Array, to_coef: Array, out: Array
-) -> None:
-    """Writes what the keys receive of the upstream gradients ``g`` into ``out``."""
-    for b in range(len(x)):
-        values, counts, where = _distinct(x[b])
-        total = np.zeros(len(values))
-        for i in range(x.shape[1]):
-            total[where[i]] += g[b, i]
-        keys = tilted_mean_key_gradient(
-            a * values + c, total, values, values, counts, tol, nodes, to_coef
-        )
-        for i in range(x.shape[1]):
-            out[b, i] = keys[0, where[i]] + keys[1, where[i]]
-
-
-@numba.njit(cache=True, nogil=True)
-def _keys(x: Array, y: Array, u: Array) -> tuple[Array, Array, Array, Array]:
-    """Keys sorted by y; all genes at zero are one key. ``where``: each gene's place."""
-    zero_weight = 0.0
-    num = 0
-    highest = u.max()
-    for j in range(len(x)):
-        if x[j] == 0 and y[j] == 0:
-            zero_weight += _exp(u[j] - highest)
+    if _hopeless(s, y, u):
+        out[:] = np.nan
+        return out
+    e = np.empty(len(y))
+    order, panels = _plan(s, y, u, tolerance, len(nodes))
+    for few, first, last, lo, hi, top, low, high in panels:
+        mine = order[first:last]
+        half = high / 2 - low / 2
+        if few:
+            for i in mine:
+                heaviest = _heaviest(s[i], y, u, lo, hi)
+                _add_key_gradient(s[i], g[i], x, y, u, lo, hi, heaviest, e, out)
+        elif half == 0:
+            _add_key_gradient(low, g[mine].sum(), x, y, u, lo, hi, top, e, out)
         else:
-            num += 1
-    has_zero = num < len(x)
-    kx = np.zeros(num + has_zero)
-    ky = np.zeros(num + has_zero)
-    kw = np.zeros(num + has_zero)
-    where = np.full(len(x), num, np.int64)
-    k = 0
-    for j in range(len(x)):
-        if not (x[j] == 0 and y[j] == 0):
-            kx[k] = x[j]
-            ky[k] = y[j]
-            kw[k] = _exp(u[j] - highest)
-            where[j] = k
-            k += 1
-    if has_zero:
-        kw[num] = zero_weight
-    order = np.argsort(ky)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    for j in range(len(x)):
-        where[j] = place[where[j]]
-    return kx[order], ky[order], kw[order], where
-
-
-@numba.njit(cache=True, nogil=True)
-def _exp(value: float) -> float:
-    """Exp that stays above zero, so that every key keeps some weight."""
-    return math.exp(max(value, -600.0))
-
-
-@numba.njit(cache=True, nogil=True)
-def gene_aware_forward(
-    s: Array, x: Array, y: Array, u: Array, tol: float, nodes: Array, to_coef: Array,
-    out: Array, cov: Array,
-) -> None:  # fmt: skip
-    """Writes m and m' at every gene of every cell into ``out`` and ``cov``."""
-    for b in range(len(x)):
-        kx, ky, kw, _ = _keys(x[b], y[b], u)
-        result = tilted_mean(s[b].astype(np.float64), kx, ky, kw, tol, nodes, to_coef)
-        for i in range(x.shape[1]):
-            out[b, i] = result[0, i]
-            cov[b, i] = result[1, i]
-
-
-@numba.njit(cache=True, nogil=True)
-def gene_aware_backward(
-    s: Array, x: Array, y: Array, u: Array, g: Array, tol: float, nodes: Array, to_coef: Array,
-    out: Array,
-) -> None:  # fmt: skip
-    """Writes the upstream gradients' share of x, y and u, ``[3, cells, genes]``, into ``out``."""
-    highest = u.max()
-    for b in range(len(x)):
-        kx, ky, kw, where = _keys(x[b], y[b], u)
-        keys = tilted_mean_key_gradient(
-            s[b].astype(np.float64), g[b].astype(np.float64), kx, ky, kw, tol, nodes, to_coef
-        )
-        for j in range(x.shape[1]):
-            weight = _exp(u[j] - highest)
-            for part in range(3):
-                out[part, b, j] = weight * keys[part, where[j]]
+            at_nodes = _spread_back(s, mine, low + half, half, g, to_coef)
+            for n in range(len(nodes)):
+                slope = low + half + half * nodes[n]
+                _add_key_gradient(slope, at_nodes[n], x, y, u, lo, hi, top, e, out)
+    return out

@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import count_cells, gradients_of, relative_error
+from by_hand import count_cells, gradients_of, layer_by_hand, make_cells, relative_error
 from torch_geometric import EdgeIndex
 from torch_geometric.utils import softmax
 
 from genegraph.nn import GeneGraphConv
-from genegraph.nn.edge_attention import fused_edge_attention, segment_edge_attention
+from genegraph.nn.edge_attention import (
+    additive_edge_attention,
+    fused_edge_attention,
+    segment_edge_attention,
+)
 
 
 def pointers(edge_index):
@@ -30,7 +34,7 @@ def edge_attention_by_hand(edge_index, s, x, y, u):
 def random_parts(num_cells, num_genes):
     s = torch.randn(num_cells, num_genes, dtype=torch.float64)
     x = torch.from_numpy(count_cells(num_cells, num_genes, density=0.5))
-    return s, x, 0.7 * x, torch.randn(num_genes, dtype=torch.float64)
+    return s, x, 0.7 * x, torch.randn(num_cells, num_genes, dtype=torch.float64)
 
 
 def test_equals_the_definition(toy_graph):
@@ -38,7 +42,7 @@ def test_equals_the_definition(toy_graph):
     s, x, y, u = random_parts(5, 40)
     out = fused_edge_attention(*pointers(edge_index), s, x, y, u)
     for b in range(5):
-        expected = edge_attention_by_hand(edge_index, *(p[b].numpy() for p in (s, x, y)), u.numpy())
+        expected = edge_attention_by_hand(edge_index, *(p[b].numpy() for p in (s, x, y, u)))
         assert relative_error(out[b], expected) < 1e-12
 
 
@@ -82,13 +86,12 @@ def test_gradient(toy_graph):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradient_of_the_segment_operations(toy_graph, channels):
     edge_index, _ = toy_graph
-    rowptr, col = pointers(edge_index)
-    parts = [
-        torch.randn(40, 2, width, dtype=torch.float64, requires_grad=True)
-        for width in (4, 4, channels)
-    ]
+    rowptr, _ = pointers(edge_index)
+    logits, value = torch.randn(200, 2), torch.randn(200, 2, channels)
+    parts = [part.double().requires_grad_() for part in (logits, value)]
+    row = edge_index.as_tensor()[1]
     assert torch.autograd.gradcheck(
-        lambda *p: segment_edge_attention(rowptr, col, *p, accelerate=False), parts
+        lambda *p: segment_edge_attention(rowptr, row, *p, accelerate=False), parts
     )
 
 
@@ -96,12 +99,13 @@ def test_gradient_of_the_segment_operations(toy_graph, channels):
 def test_segment_operations_equal_the_softmax_of_torch_geometric(toy_graph, channels, device):
     edge_index, _ = toy_graph
     edge_index = edge_index.to(device)
-    query, key = torch.randn(2, 40, 6, 4, dtype=torch.float64, device=device)
-    value = torch.randn(40, 6, channels, dtype=torch.float64, device=device)
-    source, target = edge_index.as_tensor()
-    alpha = softmax((query[target] * key[source]).sum(-1), target, num_nodes=40)
-    expected = torch.zeros_like(value).index_add(0, target, alpha[..., None] * value[source])
-    out = segment_edge_attention(*pointers(edge_index), query, key, value, accelerate=False)
+    logits = torch.randn(200, 6, dtype=torch.float64, device=device)
+    value = torch.randn(200, 6, channels, dtype=torch.float64, device=device)
+    rowptr, _ = pointers(edge_index)
+    target = edge_index.as_tensor()[1]
+    alpha = softmax(logits, target, num_nodes=40)
+    expected = value.new_zeros(40, 6, channels).index_add(0, target, alpha[..., None] * value)
+    out = segment_edge_attention(rowptr, target, logits, value, accelerate=False)
     torch.testing.assert_close(out, expected)
 
 
@@ -141,6 +145,56 @@ def test_fused_layer_equals_the_unfused_and_a_masked_softmax(toy_graph, channels
     torch.testing.assert_close(results[0][0], (alpha + prior) @ x @ conv.weight)
 
 
+def additive(channels=1, attention_channels=4):
+    options = {"attention": "edges", "attention_function": "additive"}
+    return GeneGraphConv(channels, 1, attention_channels=attention_channels, **options).double()
+
+
+@pytest.mark.parametrize("kind", ["counts", "continuous", "signed", "zero", "constant"])
+@pytest.mark.parametrize("size", [1.0, 30.0])
+def test_additive_attention_equals_its_definition(toy_graph, kind, size):
+    edge_index, edge_weight = toy_graph
+    conv = additive(attention_channels=16)
+    with torch.no_grad():
+        conv.att.mul_(size)
+    x, g = make_cells(kind, 3, 40)[..., None], torch.randn(3, 40, 1, dtype=torch.float64)
+    results = []
+    for forward in (conv, lambda *args: layer_by_hand(conv, *args)):
+        conv.zero_grad()
+        features = x.clone().requires_grad_()
+        out = forward(features, edge_index, edge_weight)
+        out.backward(g)
+        results.append((out.detach(), features.grad, gradients_of(conv)))
+    for ours, theirs in zip(*results, strict=True):
+        assert relative_error(ours, theirs) < 1e-12
+
+
+@pytest.mark.parametrize("density", [0.3, 1.0])
+def test_gradient_of_additive_attention(toy_graph, density):
+    conv = additive()
+    x = torch.from_numpy(count_cells(2, 40, density=density)).requires_grad_()
+    names, parameters = zip(*conv.named_parameters(), strict=True)
+
+    def forward(x, *values):
+        values = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(conv, values, (x[..., None], toy_graph[0]))
+
+    assert torch.autograd.gradcheck(forward, (x, *parameters))
+
+
+def test_additive_attention_that_is_data_costs_no_gradient_of_x(toy_graph):
+    conv, x = additive(), torch.from_numpy(count_cells(3, 40, density=0.5))
+    graph = pointers(toy_graph[0])
+    gradients = []
+    for wanted in (False, True):
+        conv.zero_grad()
+        cells = x.clone().requires_grad_(wanted)
+        additive_edge_attention(*graph, cells, conv.theta, conv.phi, conv.att).sum().backward()
+        assert (cells.grad is not None) == wanted
+        gradients.append(gradients_of(conv))
+    assert torch.equal(*gradients)
+
+
 def test_single_precision_is_close_to_double(toy_graph):
     edge_index, edge_weight = toy_graph
     conv = GeneGraphConv(1, 1, attention="edges")
@@ -153,12 +207,18 @@ def test_single_precision_is_close_to_double(toy_graph):
 def test_the_number_of_threads_changes_nothing(toy_graph):
     edge_index, _ = toy_graph
     parts = [part.float() for part in random_parts(50, 40)]
-    before, outs = torch.get_num_threads(), []
+    conv = additive().float()
+    before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            outs.append(fused_edge_attention(*pointers(edge_index), *parts))
+            conv.zero_grad()
+            x = parts[1].clone().requires_grad_()
+            out = fused_edge_attention(*pointers(edge_index), *parts)
+            of_additive = conv(x[..., None], edge_index)
+            of_additive.square().sum().backward()
+            results.append([out, of_additive, x.grad, gradients_of(conv)])
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(outs[0], outs[1])
-    assert torch.equal(outs[0], outs[2])
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))

@@ -16,7 +16,6 @@ from by_hand import (
 from genegraph.nn import GeneGraphConv
 from genegraph.nn.full_attention import (
     dense_attention,
-    gene_aware_attention,
     materialized_attention,
     scalar_attention,
 )
@@ -45,7 +44,7 @@ def errors_against_hand(conv, x, a, c, g):
         full_attention_by_hand(cell, a, c, w * up)
         for cell, up in zip(x.detach().numpy(), g.numpy(), strict=True)
     ]
-    means, of_a, of_c, of_x = (np.stack(part) for part in zip(*by_hand, strict=True))
+    means, of_a, of_c, of_x, _ = (np.stack(part) for part in zip(*by_hand, strict=True))
     theta_w, theta_b, phi_w = (
         p.detach().numpy().ravel() for p in (conv.theta.weight, conv.theta.bias, conv.phi.weight)
     )
@@ -75,11 +74,13 @@ def layer_with(a, c, **options):
 
 def test_the_tests_own_gradients_are_those_of_autograd():
     x = torch.randn(9, dtype=torch.float64, requires_grad=True)
-    a, c = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (-1.3, 0.4))
+    numbers = torch.tensor([-1.3, 0.4, 0.7], dtype=torch.float64, requires_grad=True)
+    a, c, k = numbers.unbind()
     g = torch.randn(9, dtype=torch.float64)
-    out = ((a * x + c)[:, None] * x).softmax(1) @ x
-    expected = [out, *torch.autograd.grad(out @ g, (a, c, x))]
-    by_hand = full_attention_by_hand(x.detach().numpy(), a.item(), c.item(), g.numpy(), 4)
+    out = ((a * x + c)[:, None] * x - k * x * x).softmax(1) @ x
+    expected = [out, *torch.autograd.grad(out @ g, (a, c, x, k))]
+    numbers = (a.item(), c.item(), g.numpy(), k.item())
+    by_hand = full_attention_by_hand(x.detach().numpy(), *numbers, rows_at_once=4)
     for ours, theirs in zip(by_hand, expected, strict=True):
         assert relative_error(ours, theirs.detach()) < 1e-12
 
@@ -118,9 +119,10 @@ def test_a_tighter_tolerance_gives_a_smaller_error(a, c):
         assert after <= 1e-10
 
 
+@pytest.mark.parametrize("function", ["embedded_dot", "dot", "gaussian"])
 @pytest.mark.parametrize("aware", [False, True])
-def test_a_cell_does_not_depend_on_the_other_cells_of_its_batch(aware):
-    conv = GeneGraphConv(1, 1, num_genes=500 if aware else None)
+def test_a_cell_does_not_depend_on_the_other_cells_of_its_batch(aware, function):
+    conv = GeneGraphConv(1, 1, num_genes=500 if aware else None, attention_function=function)
     cells = make_cells("continuous", 20, 500).float()
     cells[7] *= 1000
     cells[8] = 0
@@ -134,9 +136,10 @@ def test_a_cell_does_not_depend_on_the_other_cells_of_its_batch(aware):
     assert torch.equal(together.grad, alone.grad)
 
 
+@pytest.mark.parametrize("function", ["embedded_dot", "dot", "gaussian"])
 @pytest.mark.parametrize("aware", [False, True])
-def test_the_number_of_threads_changes_nothing(aware):
-    conv = GeneGraphConv(1, 1, num_genes=300 if aware else None)
+def test_the_number_of_threads_changes_nothing(aware, function):
+    conv = GeneGraphConv(1, 1, num_genes=300 if aware else None, attention_function=function)
     cells = make_cells("counts", 50, 300).float()[..., None]
     before, results = torch.get_num_threads(), []
     try:
@@ -154,9 +157,10 @@ def test_the_number_of_threads_changes_nothing(aware):
 
 
 @pytest.mark.parametrize("kind", ["counts", "continuous", "signed"])
+@pytest.mark.parametrize("function", ["embedded_dot", "dot", "gaussian"])
 @pytest.mark.parametrize("aware", [False, True])
-def test_single_precision_is_close_to_double(kind, aware):
-    conv = GeneGraphConv(1, 1, num_genes=400 if aware else None)
+def test_single_precision_is_close_to_double(kind, aware, function):
+    conv = GeneGraphConv(1, 1, num_genes=400 if aware else None, attention_function=function)
     x = make_cells(kind, 3, 400)
     with torch.no_grad():
         double = copy.deepcopy(conv).double()(x.float().double()[..., None])
@@ -165,10 +169,11 @@ def test_single_precision_is_close_to_double(kind, aware):
     assert relative_error(single, double) < 1e-5
 
 
+@pytest.mark.parametrize("function", ["embedded_dot", "dot", "gaussian"])
 @pytest.mark.parametrize("aware", [False, True])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_no_number_spoils_its_own_cell_alone(bad, aware):
-    conv = GeneGraphConv(1, 1, num_genes=30 if aware else None)
+def test_a_value_that_is_no_number_spoils_its_own_cell_alone(bad, aware, function):
+    conv = GeneGraphConv(1, 1, num_genes=30 if aware else None, attention_function=function)
     x = make_cells("counts", 3, 30).float()[..., None]
     clean = conv(x)
     x[1, 4] = bad
@@ -177,89 +182,14 @@ def test_a_value_that_is_no_number_spoils_its_own_cell_alone(bad, aware):
     assert torch.equal(out[[0, 2]], clean[[0, 2]])
 
 
-def randomize(conv, size=0.5):
-    with torch.no_grad():
-        for name, parameter in conv.named_parameters():
-            if name.startswith("gene_"):
-                parameter.add_(size * torch.randn_like(parameter))
-
-
-def gene_aware_by_hand(conv, x):
-    """The docstring's formula with the whole matrix."""
-    key = conv.phi.weight[:, 0] / conv.attention_channels**0.5
-    a, c = conv.theta.weight[:, 0] @ key, conv.theta.bias @ key
-    s = conv.gene_slope * a * x + c + conv.gene_offset
-    logits = s[:, :, None] * (conv.gene_key * x)[:, None, :] + conv.gene_log_weight
-    return (logits.softmax(-1) @ x[..., None])[..., 0] * conv.weight.item()
-
-
-@pytest.mark.parametrize("num_genes", [1, 2, 60, 700])
-@pytest.mark.parametrize("size", [0.5, 4.0])
-@pytest.mark.parametrize("kind", KINDS)
-def test_gene_aware_attention_equals_the_materialized_one(kind, size, num_genes):
-    conv = GeneGraphConv(1, 1, num_genes=num_genes).double()
-    randomize(conv, size)
-    x = make_cells(kind, 3, num_genes)
-    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-    g = torch.randn_like(x)
-    out = conv(ours[..., None])[..., 0]
-    out.backward(g)
-    of_parameters = gradients_of(conv)
-    conv.zero_grad()
-    expected = gene_aware_by_hand(conv, theirs)
-    expected.backward(g)
-    conv.weight.grad = ((g * expected).sum() / conv.weight).detach()
-    assert relative_error(out.detach(), expected.detach()) <= 1e-5
-    assert relative_error(of_parameters, gradients_of(conv)) <= 1e-5
-    assert relative_error(ours.grad, theirs.grad) <= 1e-5
-
-
-@pytest.mark.parametrize("favourite", [-1, 0, 5])
-def test_gene_aware_attention_survives_extreme_log_weights(favourite):
-    conv = GeneGraphConv(1, 1, num_genes=50).double()
-    with torch.no_grad():
-        conv.gene_log_weight.uniform_(-80, -20)
-        conv.gene_log_weight[favourite] = 300
-        conv.gene_slope.mul_(30)
-    x = make_cells("counts", 4, 50, seed=3)
-    out = conv(x[..., None])[..., 0]
-    assert relative_error(out.detach(), gene_aware_by_hand(conv, x).detach()) <= 1e-5
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_gene_aware_attention_starts_as_the_plain_layer(kind):
-    plain, aware = GeneGraphConv(1, 1).double(), GeneGraphConv(1, 1, num_genes=200).double()
-    aware.load_state_dict(plain.state_dict(), strict=False)
-    x = make_cells(kind, 3, 200)[..., None]
-    torch.testing.assert_close(aware(x), plain(x), rtol=1e-6, atol=1e-6)
-
-
-def test_renaming_genes_permutes_the_output():
-    conv = GeneGraphConv(1, 1, num_genes=120).double()
-    randomize(conv)
-    x = make_cells("counts", 3, 120)[..., None]
-    order = torch.randperm(120)
-    renamed = copy.deepcopy(conv)
-    for name, parameter in renamed.named_parameters():
-        if name.startswith("gene_"):
-            parameter.data = parameter.data[order]
-    torch.testing.assert_close(renamed(x[:, order]), conv(x)[:, order], rtol=1e-6, atol=1e-6)
-
-
+@pytest.mark.parametrize("curvature", [0.0, 0.4])
 @pytest.mark.parametrize("num_genes", [5, 40])
-def test_gradient_of_scalar_attention(num_genes):
+def test_gradient_of_scalar_attention(num_genes, curvature):
     x = make_cells("counts", 2, num_genes, seed=4).requires_grad_()
-    a, c = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.9, -0.6))
-    assert torch.autograd.gradcheck(lambda *args: scalar_attention(*args, 1e-11), (x, a, c))
-
-
-@pytest.mark.parametrize("num_genes", [5, 40])
-def test_gradient_of_gene_aware_attention(num_genes):
-    x = make_cells("counts", 2, num_genes, seed=4)
-    s, y = torch.randn_like(x), 0.5 * x
-    u = torch.randn(num_genes, dtype=torch.float64)
-    parts = [part.requires_grad_() for part in (s, x, y, u)]
-    assert torch.autograd.gradcheck(lambda *args: gene_aware_attention(*args, 1e-11), parts)
+    numbers = [
+        torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.9, -0.6, curvature)
+    ]
+    assert torch.autograd.gradcheck(lambda *args: scalar_attention(*args, 1e-11), (x, *numbers))
 
 
 def test_attention_with_several_features_equals_the_materialized_one(device):
@@ -282,17 +212,17 @@ def test_attention_with_several_features_equals_the_materialized_one(device):
 @pytest.mark.parametrize("aware", [False, True])
 def test_every_device_computes_the_same_function(device, aware):
     conv = GeneGraphConv(1, 1, num_genes=90 if aware else None).double()
-    randomize(conv)
     x = make_cells("counts", 3, 90)[..., None]
     expected = conv(x)
     out = conv.to(device)(x.to(device)).cpu()
     assert relative_error(out.detach(), expected.detach()) <= 1e-5
 
 
-def test_dense_attention_adds_the_bias_of_each_key(device):
+@pytest.mark.parametrize("shape", [(11,), (3, 11)])
+def test_dense_attention_adds_the_bias_of_each_key(device, shape):
     query, key = torch.randn(2, 3, 11, 4, dtype=torch.float64, device=device)
     value = torch.randn(3, 11, 2, dtype=torch.float64, device=device)
-    bias = torch.randn(11, dtype=torch.float64, device=device)
+    bias = torch.randn(shape, dtype=torch.float64, device=device)
     torch.testing.assert_close(
         dense_attention(query, key, value, bias), materialized_attention(query, key, value, bias)
     )
@@ -340,8 +270,8 @@ edges = EdgeIndex(torch.arange(29).repeat(2, 1), sparse_size=(30, 30), sort_orde
 (rowptr, col), _ = edges.get_csc()
 
 def kernels():
-    parts = [x[..., 0]] * 3
-    return [plain(x), aware(x), fused_edge_attention(rowptr, col, *parts, torch.zeros(30))]
+    parts = [x[..., 0]] * 4
+    return [plain(x), aware(x), fused_edge_attention(rowptr, col, *parts)]
 
 expected, whole = kernels(), plain(x, edges)
 sum(out.sum() for out in [*expected, whole]).backward()
