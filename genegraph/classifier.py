@@ -60,7 +60,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             the cells.  None leaves the prior out.
         genes: ``"all"``, or ``"interacting"`` to use only genes with an edge.
         attention: ``"full"``, over all genes of a cell; ``"edges"``, over each gene's neighbours;
-            None leaves the prior alone.
+            ``"shared"``, one graph for all cells from learned embeddings of the genes, whose
+            neighbours are chosen again every epoch; None leaves the prior alone.
+        attention_function: ``"embedded_dot"``, ``"dot"``, ``"gaussian"`` or (over edges)
+            ``"additive"``; formulas in :class:`~genegraph.nn.GeneGraphConv`.
+        num_neighbors: Neighbours of each gene with ``attention="shared"``.
         fusion: ``"sum"`` or ``"gate"``, see :class:`~genegraph.nn.GeneGraphConv`.
         normalize: How the graph's weights are scaled, see :meth:`genegraph.GeneGraph.normalize`:
             ``"sym"``, ``"row"``, ``"max"`` (the write-up's; hubs then swamp the cell) or None.
@@ -129,6 +133,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         *,
         genes: str = "all",
         attention: str | None = None,
+        attention_function: str = "embedded_dot",
+        num_neighbors: int = 16,
         fusion: str = "sum",
         normalize: Literal["max", "sym", "row"] | None = "sym",
         self_loops: bool = False,
@@ -158,6 +164,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.graph = graph
         self.genes = genes
         self.attention = attention
+        self.attention_function = attention_function
+        self.num_neighbors = num_neighbors
         self.fusion = fusion
         self.normalize = normalize
         self.self_loops = self_loops
@@ -418,6 +426,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             len(self.classes_),
             hidden_channels=tuple(self.hidden_channels),
             attention=self.attention,
+            attention_function=self.attention_function,
+            num_neighbors=self.num_neighbors,
             fusion=self.fusion,
             num_layers=self.num_layers if self._smooths() else 0,
             num_graphs=self.num_graphs,

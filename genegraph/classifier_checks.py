@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from genegraph.expression_matrix import Matrix
 from genegraph.graph import GeneGraph
+from genegraph.nn.attention_functions import ATTENTION_FUNCTIONS
+from genegraph.nn.checks import check_attention
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "genes": ("all", "interacting"),
-    "attention": ("full", "edges", None),
+    "attention": ("full", "edges", "shared", None),
+    "attention_function": ATTENTION_FUNCTIONS,
     "fusion": ("sum", "gate"),
     "normalize": ("max", "sym", "row", None),
     "init": ("absolute", "uniform"),
@@ -50,11 +53,13 @@ def check_options(model: GeneGCNClassifier) -> None:
         raise ValueError("attention='edges' needs a graph (got graph=None).")
     if model.graph is None and model.genes == "interacting":
         raise ValueError("genes='interacting' needs a graph (got graph=None).")
-    if model.gene_aware and model.attention is None:
+    if model.gene_aware and model.attention not in ("full", "edges"):
         raise ValueError(
-            "gene_aware=True is a form of attention (got attention=None); add attention='full' "
-            "or attention='edges'."
+            "gene_aware=True needs attention='full' or attention='edges' (got "
+            f"attention={model.attention!r})."
         )
+    per_gene = model.gene_aware or model.attention == "shared"
+    check_attention(model.attention, model.attention_function, 1, 1 if per_gene else None)
     if not 0 <= model.max_missing <= 1:
         raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {model.max_missing!r}).")
     if model.device == "cuda" and not torch.cuda.is_available():

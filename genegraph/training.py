@@ -22,6 +22,7 @@ from genegraph.batches import Rows, cell_loader, dense
 from genegraph.checkpoint_io import SafeCheckpointIO
 from genegraph.expression_matrix import Matrix
 from genegraph.graph import GeneGraph
+from genegraph.nn import GeneGCN
 from genegraph.progress import EpochProgress
 from genegraph.recipe import Recipe
 
@@ -77,7 +78,9 @@ class CellTypeTask(lightning.LightningModule):
         self._count("val", batch)
 
     def on_train_epoch_start(self) -> None:
-        """Starts the epoch's sums."""
+        """Starts the epoch's sums; graphs shared by all cells choose their neighbours again."""
+        if isinstance(self.network, GeneGCN):
+            self.network.refresh()
         for sums in self._sums.values():
             sums.zero_()
 

@@ -12,6 +12,7 @@ from torch_geometric import EdgeIndex
 from genegraph.nn.autoencoder import Autoencoder
 from genegraph.nn.gene_graph_conv import GeneGraphConv
 from genegraph.nn.residual_head import ResidualHead
+from genegraph.nn.shared_graph import SharedGraph
 
 
 class GeneGCN(torch.nn.Module):
@@ -44,7 +45,8 @@ class GeneGCN(torch.nn.Module):
             first.
         gene_aware: Attention with parameters per gene.
         conv_options: Further options of every :class:`~genegraph.nn.GeneGraphConv`, such as
-            ``attention``, ``attention_channels``, ``init``, ``tolerance`` and ``backend``.
+            ``attention``, ``attention_function``, ``attention_channels``, ``init`` and
+            ``backend``.
 
     Shapes:
         - ``x``: ``[num_cells, num_genes]`` or ``[num_cells, num_genes, in_channels]``
@@ -86,7 +88,8 @@ class GeneGCN(torch.nn.Module):
             )
         self.num_genes, self.in_channels, self.residual = num_genes, in_channels, residual
         self.norm = num_layers > 1 if norm is None else norm
-        conv_options["num_genes"] = num_genes if gene_aware else None
+        per_gene = gene_aware or conv_options.get("attention") == "shared"
+        conv_options["num_genes"] = num_genes if per_gene else None
         self.layers = torch.nn.ModuleList(
             torch.nn.ModuleList(
                 GeneGraphConv(in_channels, in_channels, fusion=fusion, **conv_options)
@@ -151,6 +154,12 @@ class GeneGCN(torch.nn.Module):
             )
             total = total * (limit / size.clamp(min=torch.finfo(size.dtype).tiny)).clamp(max=1)
         return total + parts[-1] if self.residual else total
+
+    def refresh(self) -> None:
+        """Looks for the genes' neighbours again in graphs that all cells share, once an epoch."""
+        for module in self.modules():
+            if isinstance(module, SharedGraph):
+                module.refresh()
 
     def init_from(self, autoencoder: Autoencoder, *, freeze: bool = False) -> None:
         """Starts the head's hidden layers from a trained encoder of the same sizes.
