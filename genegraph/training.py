@@ -110,7 +110,9 @@ class CellTypeTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """See :meth:`genegraph.recipe.Recipe.optimizers`."""
-        return self.recipe.optimizers(self.network, int(self.trainer.estimated_stepping_batches))
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        mixed = "mixed" in str(self.trainer.precision)
+        return self.recipe.optimizers(self.network, num_steps, fused=not mixed)
 
     def epoch_means(self) -> dict[str, float]:
         """Losses and accuracies of the epoch so far."""

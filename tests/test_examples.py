@@ -73,3 +73,12 @@ def test_annotate_cells_runs(tmp_path):
 
 def test_custom_layer_runs():
     assert load("custom_layer").main(epochs=30, num_cells=200) > 0.7
+
+
+def test_reproduce_writeup_runs(capsys):
+    small = {"n_cells": 120, "n_genes": 300, "n_interacting": 60, "n_modules": 5, "n_hidden": 5}
+    example = load("reproduce_writeup")
+    table = example.main(max_epochs=2, num_seeds=1, study={**small, "n_types": 4, "zeros": 0.8})
+    assert table["accuracy"].between(0, 100).all()
+    assert table.index.tolist() == list(example.SYSTEMS)
+    assert "60 of 300 genes interact" in capsys.readouterr().out

@@ -75,3 +75,20 @@ def test_scale_of_many_genes_is_bounded_and_of_empty_cells_and_adam_is_one():
 def test_bad_settings_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**options)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_fused_steps_are_the_same_steps(optimizer):
+    weights = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        network = GeneGCN(num_genes=5, num_classes=2, hidden_channels=(4,), num_layers=0)
+        made = Recipe(optimizer, lr=0.1).optimizers(network, 20, fused=fused)["optimizer"]
+        for step in range(20):
+            network(
+                torch.rand(8, 5, generator=torch.Generator().manual_seed(step))
+            ).sum().backward()
+            made.step()
+            made.zero_grad()
+        weights.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
+    torch.testing.assert_close(*weights)

@@ -78,3 +78,10 @@ def test_class_weight_weighs_the_loss(cells):
     loss, _ = task.compute(batch)
     expected = F.cross_entropy(task.network(batch["x"]), batch["y"], weight=weight)
     assert torch.equal(loss, expected)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_mixed_precision_trains_and_clips(cells, optimizer):
+    task = CellTypeTask(network(), Recipe(optimizer, lr=0.05, max_epochs=20, batch_size=8))
+    train(task, cells, None, trainer_options={"precision": "bf16-mixed"})
+    assert task.history[-1]["train_loss"] < 0.8 * task.history[0]["train_loss"]
