@@ -76,7 +76,7 @@ def setting(results: pd.DataFrame) -> str:
 
 def signed(value: float) -> str:
     """A difference in points with its sign."""
-    return f"{value:+.2f}".replace("-", "−")
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def interval(mean: float, low: float, high: float) -> str:
@@ -186,7 +186,7 @@ def energy(results: pd.DataFrame, docs: Path) -> str:
     figure = Figure(figsize=(4.6 * len(shown), 3.4), dpi=140, layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
     for axes, (data, max_epochs) in zip(panels, shown, strict=True):
-        part = results.query("data == @data and max_epochs == @max_epochs")
+        part = results[(results["data"] == data) & (results["max_epochs"] == max_epochs)]
         for name, style in ((DEPTH, "o-"), (BARE, "s--")):
             layers = np.array(part.loc[part["row"] == name, "energy"].tolist())
             if layers.size:
