@@ -16,8 +16,8 @@ from common import RESULTS
 from scipy import stats
 from writeup import read_results
 from writeup_claims import CLAIMS, answered
-from writeup_rows import FC, TABLES, Row
-from writeup_table import accuracies, differences, draw, paired_interval
+from writeup_rows import FC, TABLES
+from writeup_table import accuracies, draw, paired_interval, summarise
 
 DOCS = Path(__file__).parents[1] / "docs"
 SPREAD = "FC, one split, 20 initial weights"
@@ -207,44 +207,34 @@ def tables(results: pd.DataFrame, name: str, docs: Path) -> str:
     """One table and one picture per data set."""
     parts = []
     for data, max_epochs in studies(results):
-        lines = _lines(results, TABLES[name], data, max_epochs)
-        if len(lines) < len(TABLES[name]) / 2:  # a table that was not asked for on these cells
+        found = summarise(results, TABLES[name], data, max_epochs)
+        if len(found) < len(TABLES[name]) / 2:  # a table that was not asked for on these cells
             continue
         file = f"writeup-{name}-{data.replace(' ', '-').replace(',', '')}.png"
         draw(results, TABLES[name], data, max_epochs, docs / "figures" / file)
-        parts.append(f"**{data}**, at most {max_epochs} epochs\n\n{markdown(pd.DataFrame(lines))}")
+        lines = pd.DataFrame([_line(str(row), numbers) for row, numbers in found.iterrows()])
+        parts.append(f"**{data}**, at most {max_epochs} epochs\n\n{markdown(lines.fillna(''))}")
         parts.append(f"![{name}, {data}](figures/{file})")
     return "\n\n".join(parts)
 
 
-def _lines(
-    results: pd.DataFrame, rows: list[Row], data: str, max_epochs: int
-) -> list[dict[str, str]]:
-    accuracy = accuracies(results, data, max_epochs)
-    part = results.query("data == @data and max_epochs == @max_epochs")
-    lines = []
-    for row in rows:
-        mine = part[part["row"] == row.name]
-        if mine.empty:
-            continue
-        line = {"row": row.name, "write-up": "" if row.published is None else f"{row.published}"}
-        if row.name in accuracy:
-            runs = accuracy[row.name].dropna()
-            paired = differences(accuracy, row)
-            line |= {
-                "accuracy": f"{runs.mean():.2f} ± {runs.std():.2f}",
-                "runs": str(len(runs)),
-                "minus": row.against,
-                "points (95 %)": interval(*paired_interval(paired)) if len(paired) > 1 else "",
-                "s/epoch": f"{mine['seconds_per_epoch'].median():.2f}",
-                "MiB": f"{mine['peak_mib'].max():.0f}",
-            }
-        else:
-            why = str(mine["refused"].iloc[0]).partition(".")[0]
-            line |= {"accuracy": f"refused: {why}", "runs": "0", "minus": "", "points (95 %)": "",
-                     "s/epoch": "", "MiB": ""}  # fmt: skip
-        lines.append(line)
-    return lines
+def _line(row: str, numbers: pd.Series) -> dict[str, str]:
+    """One row of :func:`~writeup_table.summarise` in words."""
+    published = numbers["write-up"]
+    line = {"row": row, "write-up": "" if pd.isna(published) else f"{published:.2f}"}
+    if pd.isna(numbers["accuracy"]):
+        return {**line, "accuracy": f"refused: {numbers['refused']}"}
+    difference = numbers[["difference", "low", "high"]]
+    return {
+        **line,
+        "accuracy": f"{numbers['accuracy']:.2f} ± {numbers['sd']:.2f}",
+        "runs": f"{numbers['runs']:.0f}",
+        "minus": numbers["against"],
+        "points (95 %)": "" if difference.isna().any() else interval(*difference),
+        "epochs": f"{numbers['epochs']:.0f}",
+        "s/epoch": f"{numbers['s/epoch']:.2f}",
+        "MiB": f"{numbers['MiB']:.0f}",
+    }
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def differences(accuracy: pd.DataFrame, row: Row) -> np.ndarray:
 
 
 def summarise(results: pd.DataFrame, rows: list[Row], data: str, max_epochs: int) -> pd.DataFrame:
-    """One line per row of a table."""
+    """One line per row of a table that has run; of a refused one only why."""
     accuracy = accuracies(results, data, max_epochs)
     found = results.query("data == @data and max_epochs == @max_epochs")
     lines = []
@@ -62,26 +62,25 @@ def summarise(results: pd.DataFrame, rows: list[Row], data: str, max_epochs: int
         mine = found[found["row"] == row.name]
         if mine.empty:
             continue
-        line = {"row": row.name, "write-up": row.published}
-        if row.name in accuracy:
-            of_row = accuracy[row.name].dropna()
-            mean, low, high = paired_interval(differences(accuracy, row)) if row.against else (
-                math.nan, math.nan, math.nan
-            )  # fmt: skip
-            line |= {
-                "accuracy": of_row.mean(),
-                "sd": of_row.std(),
-                "runs": len(of_row),
-                "against": row.against,
-                "difference": mean,
-                "low": low,
-                "high": high,
-                "s/epoch": mine["seconds_per_epoch"].median(),
-                "MiB": mine["peak_mib"].max(),
-                "dead": mine["dead"].dropna().astype(bool).sum(),
-            }
-        else:
-            line |= {"against": "refused: " + str(mine["refused"].iloc[0])[:60]}
+        line = {"row": row.name, "write-up": row.published, "accuracy": math.nan}
+        if row.name not in accuracy:
+            lines.append({**line, "refused": str(mine["refused"].iloc[0]).partition(".")[0]})
+            continue
+        runs, paired = accuracy[row.name].dropna(), differences(accuracy, row)
+        mean, low, high = paired_interval(paired) if len(paired) else (math.nan,) * 3
+        line |= {
+            "accuracy": runs.mean(),
+            "sd": runs.std(),
+            "runs": len(runs),
+            "against": row.against,
+            "difference": mean,
+            "low": low,
+            "high": high,
+            "epochs": mine["epochs"].mean(),
+            "s/epoch": mine["seconds_per_epoch"].median(),
+            "MiB": mine["peak_mib"].max(),
+            "dead": mine["dead"].dropna().astype(bool).sum(),
+        }
         lines.append(line)
     return pd.DataFrame(lines).set_index("row").round(2)
 

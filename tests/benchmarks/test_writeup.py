@@ -149,7 +149,7 @@ def test_differences_are_taken_seed_by_seed(scripts):
     results = pd.DataFrame(
         [
             {"data": "d", "row": row, "seed": seed, "max_epochs": 3, "accuracy": value,
-             "seconds_per_epoch": 1.0, "peak_mib": 100, "dead": None}
+             "epochs": 3, "seconds_per_epoch": 1.0, "peak_mib": 100, "dead": None}
             for row, values in accuracy.items()
             for seed, value in enumerate(values)
         ]
