@@ -90,6 +90,24 @@ def test_the_graph_layer_has_a_gradient_when_fit_starts(adata, graph, seed):
     assert conv.theta.weight.grad.abs().sum() > 0
 
 
+def test_neighbours_of_a_shared_graph_are_chosen_again_every_epoch(adata, graph, monkeypatch):
+    from genegraph.nn.shared_graph import SharedGraph
+
+    chosen, refresh = [], SharedGraph.refresh
+
+    def counting(self):
+        refresh(self)
+        chosen.append(self.neighbors.clone())
+
+    monkeypatch.setattr(SharedGraph, "refresh", counting)
+    options = {**SMALL, "max_epochs": 5, "optimizer": "adam", "lr": 0.3}
+    model = GeneGCNClassifier(graph, attention="shared", num_neighbors=3, **options)
+    model.fit(adata, "cell_type")
+    assert len(chosen) == 1 + 5  # when it is made, and as each epoch begins
+    assert not torch.equal(chosen[0], chosen[-1])
+    assert torch.equal(model.network_.layers[0][0].shared_graph.neighbors, chosen[-1])
+
+
 def test_without_graph_and_attention_genes_do_not_mix(adata):
     model = GeneGCNClassifier(**SMALL).fit(adata, "cell_type")
     assert len(list(model.network_.layers)) == 0
@@ -225,8 +243,18 @@ def test_patience_sets_cells_aside_and_without_it_all_are_learned_from(counts):
         GeneGCNClassifier(patience=2, validation_fraction=0, **SMALL).fit(X, y)
 
 
-def test_save_and_load_give_the_same_probabilities(adata, graph, tmp_path):
-    options = {"attention": "full", "genes": "interacting", "class_weight": "balanced"}
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "full", "genes": "interacting", "class_weight": "balanced"},
+        {"attention": "shared", "num_neighbors": 3, "fusion": "gate"},
+        {"attention": "full", "attention_function": "gaussian", "gene_aware": True},
+        {"attention": "edges", "attention_function": "additive", "num_layers": 2},
+        {"pretrain": "frozen", "init": "uniform", "residual": False, "norm": True},
+    ],
+    ids=str,
+)
+def test_save_and_load_give_the_same_probabilities(adata, graph, tmp_path, options):
     model = GeneGCNClassifier(graph, **options, **SMALL).fit(adata, "cell_type")
     model.save(tmp_path / "model.genegraph")
     loaded = GeneGCNClassifier.load(tmp_path / "model.genegraph")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from genegraph import GeneGCNClassifier, GeneGraph, read_biogrid, read_edges, read_stringdb
+from genegraph.datasets import simulate
 
 LINKS = (
     "protein1 protein2 combined_score\n"
@@ -229,6 +230,51 @@ MISTAKES = {
         lambda d: d.fitted(normalize="symmetric"),
         ValueError,
         "must be one of .*'symmetric'",
+    ),
+    "additive attention over all genes": (
+        lambda d: d.fitted(attention="full", attention_function="additive"),
+        ValueError,
+        "no linear-time form.*attention='edges'",
+    ),
+    "unknown attention function": (
+        lambda d: d.fitted(attention="full", attention_function="cosine"),
+        ValueError,
+        "'attention_function' must be one of .*'cosine'",
+    ),
+    "gene-aware without attention": (
+        lambda d: d.fitted(gene_aware=True),
+        ValueError,
+        "needs attention='full' or attention='edges' .got attention=None",
+    ),
+    "gene-aware additive attention": (
+        lambda d: d.fitted(attention="edges", attention_function="additive", gene_aware=True),
+        ValueError,
+        "made of products",
+    ),
+    "more neighbours than genes": (
+        lambda d: d.fitted(attention="shared", num_neighbors=12),
+        ValueError,
+        "'num_neighbors' must lie between 1 and 11",
+    ),
+    "unknown pretraining": (
+        lambda d: d.fitted(pretrain="freeze"),
+        ValueError,
+        "'pretrain' must be one of .*'frozen'.*'freeze'",
+    ),
+    "percent of edges": (
+        lambda d: d.graph.thin(20),
+        ValueError,
+        "'share' must lie in 0 .. 1 .got 20",
+    ),
+    "control after normalisation": (
+        lambda d: d.graph.normalize("sym").randomize(),
+        ValueError,
+        "randomize first, then normalise",
+    ),
+    "study in a full folder": (
+        lambda d: simulate(d.file("mine.txt", "precious").parent, n_cells=200),
+        FileExistsError,
+        "nothing is overwritten",
     ),
     "normalised twice": (
         lambda d: GeneGCNClassifier(d.graph.normalize("sym"), **OPTIONS).fit(d.adata, "cell_type"),
