@@ -114,7 +114,7 @@ def _simulated(args: argparse.Namespace) -> tuple[str, Study]:
     with warnings.catch_warnings():  # that few genes interact is how the study was made
         warnings.filterwarnings("ignore", message="Only .* of the .* given genes are in")
         graph = GeneGraph.from_interactions(ours, genes=cells.var_names)
-    return name, make_study(cells, "cell_type", Sources(graph, theirs))
+    return name, make_study(cells, "cell_type", Sources(graph, theirs, related=False))
 
 
 def _read(args: argparse.Namespace) -> tuple[str, Study]:

@@ -20,10 +20,12 @@ class Sources:
     Attributes:
         graph: The true one, aligned to the cells' genes.
         other_species: Interactions of another species, or None if there are none to be had.
+        related: Whether its gene names in upper case mean the corresponding genes.
     """
 
     graph: GeneGraph
     other_species: pd.DataFrame | None = None
+    related: bool = True
 
     def prior(self, name: str, seed: int) -> GeneGraph | None:
         """Returns a row's prior; the seed draws where something is drawn.
@@ -35,7 +37,9 @@ class Sources:
 
     def has(self, name: str) -> bool:
         """Tells whether there is what this prior is made of."""
-        return self.other_species is not None or "another species" not in name
+        if "another species" not in name:
+            return True
+        return self.other_species is not None and (self.related or "upper case" not in name)
 
 
 def _of_another_species(sources: Sources, upper_case: bool) -> GeneGraph:
