@@ -105,7 +105,7 @@ def test_every_row_of_the_other_tables_runs(tmp_path, table):
     assert all(0 <= r["accuracy"] <= 1 for r in results if "refused" not in r)
     # Another species shares no name with the cells: an error, not a run.
     assert refused == (["GCN, prior of another species"] if table == "controls" else [])
-    assert "None of the 300 genes" in done.stdout or table == "future"
+    assert "0 of the 300 genes of the cells are in" in done.stdout or table == "future"
 
 
 def run_rows(scripts, study, names, seeds, epochs):

@@ -29,7 +29,7 @@ def write_results(page, path, accuracy_of):
             for seed in range(row.one_split or 3):
                 result = {"data": "some cells", "row": row.name, "seed": seed, "max_epochs": 20}
                 if row.prior == "prior of another species":
-                    result["refused"] = "None of the 9 genes are in it. Try another."
+                    result["refused"] = "0 of the 9 genes are in it. Try another."
                 else:
                     result |= {
                         "accuracy": accuracy_of(row.name) + 1e-4 * rng.normal(),
@@ -48,7 +48,7 @@ def test_every_place_is_filled_and_every_picture_drawn(page, tmp_path):
     text = (tmp_path / "docs" / "writeup.md").read_text()
     assert "{" not in text
     assert "nan" not in text
-    assert "refused: None of the 9 genes are in it" in text
+    assert "refused: 0 of the 9 genes are in it" in text
     pictures = {line.split("(")[-1].rstrip(")") for line in text.splitlines() if "![" in line}
     assert len(pictures) == 4
     assert all((tmp_path / "docs" / name).stat().st_size > 10_000 for name in pictures)
