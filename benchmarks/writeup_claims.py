@@ -68,22 +68,22 @@ CLAIMS = [
         NORMALISED.name, INDIVIDUAL.name, +1, 0.74,
     ),
     Claim(
-        "prior", "the same, W at its absolute value",
+        "prior", "individual graph and STRING, against the individual graph, W absolute",
         NORMAL_ALIVE, INDIVIDUAL_ALIVE.name, +1, 0.74,
     ),
     Claim("prior", "individual graph and STRING, against FC", NORMALISED.name, FC.name, +1, 1.62),
     Claim(
-        "prior", "the same, W at its absolute value", NORMAL_ALIVE, FC.name, +1, 1.62,
+        "prior", "individual graph and STRING, against FC, W absolute", NORMAL_ALIVE, FC.name, +1, 1.62,
     ),
     Claim("prior", "individual graph alone, against FC", INDIVIDUAL.name, FC.name, +1, 0.88),
     Claim(
-        "prior", "the same, W at its absolute value", INDIVIDUAL_ALIVE.name, FC.name, +1, 0.88,
+        "prior", "individual graph alone, against FC, W absolute", INDIVIDUAL_ALIVE.name, FC.name, +1, 0.88,
     ),
     Claim(
         "diagonal", "diagonal of ones, against zeros", DIAGONAL.name, NORMALISED.name, -1, -1.37
     ),
     Claim(
-        "diagonal", "the same, W at its absolute value",
+        "diagonal", "diagonal of ones, against zeros, W absolute",
         f"GCN, normalised diagonal graph, {ALIVE}", NORMAL_ALIVE, -1, -1.37,
     ),
     Claim(
@@ -103,7 +103,7 @@ CLAIMS = [
         _interacting(DIAGONAL.name), DIAGONAL.name, -1, -4.30,
     ),
     Claim(
-        "residual", "without the residual, against with it (W at its absolute value)",
+        "residual", "without the residual, against with it, W absolute",
         f"{NORMAL_ALIVE}, no residual", NORMAL_ALIVE, -1,
     ),
 ]  # fmt: skip

@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     (args.docs / "figures").mkdir(parents=True, exist_ok=True)
     parts = {
         "setting": setting(results),
+        "short": short(results),
         "spread": spread(results),
         "batch": batch(results),
         "dead": dead(results),
@@ -72,6 +73,18 @@ def setting(results: pd.DataFrame) -> str:
         f"{len(results):,} runs on {', '.join(machines)}, {results['cores'].max()} cores, "
         f"{' or '.join(map(str, threads))} threads; {named}."
     )
+
+
+def short(results: pd.DataFrame) -> str:
+    """Every claim's verdict, one column per data set."""
+    lines = []
+    for claim in CLAIMS:
+        line = {"compared": f"{claim.section}: {claim.words}"}
+        for data, max_epochs in studies(results):
+            found = answered(claim, results, data, max_epochs)
+            line[data] = "" if found is None else claim.verdict(*found[1:3])
+        lines.append(line)
+    return markdown(pd.DataFrame(lines))
 
 
 def signed(value: float) -> str:

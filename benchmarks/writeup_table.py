@@ -91,24 +91,31 @@ def draw(results: pd.DataFrame, rows: list[Row], data: str, max_epochs: int, pat
 
     accuracy = accuracies(results, data, max_epochs)
     shown = [row for row in rows if row.name in accuracy][::-1]
-    figure = Figure(figsize=(11, 0.36 * len(shown) + 1.6), dpi=140, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    figure = Figure(figsize=(15, 0.36 * len(shown) + 1.8), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[5, 4])
     for place, row in enumerate(shown):
         runs = accuracy[row.name].dropna()
-        left.plot(runs, [place] * len(runs), "o", color="#8cc3cb", markersize=4, zorder=2)
-        left.plot(runs.mean(), place, "|", color="#22215c", markersize=14, mew=2, zorder=3)
+        left.plot(runs, [place] * len(runs), "o", color="#8cc3cb", markersize=4, label="a run")
+        left.plot(runs.mean(), place, "|", color="#22215c", markersize=14, mew=2, label="mean")
         if row.published is not None:
-            left.plot(row.published, place, "x", color="#b0453a", markersize=6, zorder=2)
+            left.plot(row.published, place, "x", color="#b0453a", ms=6, label="the write-up's run")
         paired = differences(accuracy, row)
         if len(paired) > 1:
             mean, low, high = paired_interval(paired)
             right.plot([low, high], [place, place], "-", color="#305982", lw=1.6)
             right.plot(mean, place, "o", color="#22215c", markersize=5)
+        if row.against:
+            note = f"minus {row.against}"
+            right.annotate(note, (1.02, place), xycoords=("axes fraction", "data"), va="center",
+                           fontsize=8, color="#6b6b80", annotation_clip=False)  # fmt: skip
     right.axvline(0, color="#6b6b80", lw=0.8)
     left.set_yticks(range(len(shown)), [row.name for row in shown])
-    left.set_xlabel("accuracy in % (dots: runs, bar: mean, cross: the write-up)")
-    right.set_xlabel("difference to its comparison, points (95 %)")
-    left.set_title(f"{data}, at most {max_epochs} epochs", loc="left")
+    left.set_xlabel("accuracy, %")
+    right.set_xlabel("paired difference, points, 95 %")
+    left.set_title(f"{data}, at most {max_epochs} epochs", loc="left", pad=24)
+    keys = {label: line for line, label in zip(*left.get_legend_handles_labels(), strict=True)}
+    left.legend(keys.values(), keys, loc="lower left", bbox_to_anchor=(0, 1), ncols=3,
+                frameon=False, fontsize=8, borderpad=0)  # fmt: skip
     for axes in (left, right):
         axes.grid(axis="y", color="#e6e6ee", lw=0.8)
         axes.set_axisbelow(True)
