@@ -73,11 +73,13 @@ CLAIMS = [
     ),
     Claim("prior", "individual graph and STRING, against FC", NORMALISED.name, FC.name, +1, 1.62),
     Claim(
-        "prior", "individual graph and STRING, against FC, W absolute", NORMAL_ALIVE, FC.name, +1, 1.62,
+        "prior", "individual graph and STRING, against FC, W absolute",
+        NORMAL_ALIVE, FC.name, +1, 1.62,
     ),
     Claim("prior", "individual graph alone, against FC", INDIVIDUAL.name, FC.name, +1, 0.88),
     Claim(
-        "prior", "individual graph alone, against FC, W absolute", INDIVIDUAL_ALIVE.name, FC.name, +1, 0.88,
+        "prior", "individual graph alone, against FC, W absolute",
+        INDIVIDUAL_ALIVE.name, FC.name, +1, 0.88,
     ),
     Claim(
         "diagonal", "diagonal of ones, against zeros", DIAGONAL.name, NORMALISED.name, -1, -1.37
