@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,8 @@ class Claim:
 
     def verdict(self, low: float, high: float) -> str:
         """Says whether the whole interval lies on the write-up's side of zero."""
+        if math.isnan(low):
+            return "one pair only"
         if not low <= 0 <= high:
             return "holds" if (low > 0) == (self.sign > 0) else "does **not** hold"
         return "within noise"

@@ -76,15 +76,17 @@ def setting(results: pd.DataFrame) -> str:
 
 
 def short(results: pd.DataFrame) -> str:
-    """Every claim's verdict, one column per data set."""
+    """Every claim's verdict and difference in points, one column per data set."""
     lines = []
     for claim in CLAIMS:
         line = {"compared": f"{claim.section}: {claim.words}"}
         for data, max_epochs in studies(results):
             found = answered(claim, results, data, max_epochs)
-            line[data] = "" if found is None else claim.verdict(*found[1:3])
+            if found is not None:
+                mean, low, high, _ = found
+                line[data] = f"{claim.verdict(low, high)}: {signed(mean)}"
         lines.append(line)
-    return markdown(pd.DataFrame(lines))
+    return markdown(pd.DataFrame(lines).fillna(""))
 
 
 def signed(value: float) -> str:
@@ -93,7 +95,9 @@ def signed(value: float) -> str:
 
 
 def interval(mean: float, low: float, high: float) -> str:
-    """A difference with its interval."""
+    """A difference with its interval; a single pair has none."""
+    if np.isnan(low):
+        return signed(mean)
     return f"{signed(mean)} ({signed(low)} to {signed(high)})"
 
 
@@ -243,7 +247,7 @@ def _line(row: str, numbers: pd.Series) -> dict[str, str]:
         "accuracy": f"{numbers['accuracy']:.2f} ± {numbers['sd']:.2f}",
         "runs": f"{numbers['runs']:.0f}",
         "minus": numbers["against"],
-        "points (95 %)": "" if difference.isna().any() else interval(*difference),
+        "points (95 %)": "" if pd.isna(difference["difference"]) else interval(*difference),
         "epochs": f"{numbers['epochs']:.0f}",
         "s/epoch": f"{numbers['s/epoch']:.2f}",
         "MiB": f"{numbers['MiB']:.0f}",

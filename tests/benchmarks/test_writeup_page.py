@@ -67,6 +67,14 @@ def test_verdicts_follow_the_intervals(page, tmp_path):
     assert coder.splitlines()[3].endswith("| within noise |")
 
 
+def test_one_pair_alone_is_no_verdict(page, tmp_path):
+    write_results(page, tmp_path / "r.jsonl", lambda row: 0.5)
+    results = page.read_results(tmp_path / "r.jsonl").query("seed == 0")
+    answer = page.claims(results, "residual")
+    assert answer.endswith("| 1 | one pair only |")
+    assert "nan" not in answer
+
+
 def test_dead_layers_are_counted(page, tmp_path):
     write_results(page, tmp_path / "r.jsonl", lambda row: 0.5)
     counted = page.dead(page.read_results(tmp_path / "r.jsonl"))
