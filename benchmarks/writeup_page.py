@@ -76,17 +76,43 @@ def setting(results: pd.DataFrame) -> str:
 
 
 def short(results: pd.DataFrame) -> str:
-    """Every claim's verdict and difference in points, one column per data set."""
-    lines = []
+    """Every claim's verdict and difference in points, one column per data set, and a summary."""
+    lines, verdicts = [], {}
     for claim in CLAIMS:
         line = {"compared": f"{claim.section}: {claim.words}"}
         for data, max_epochs in studies(results):
             found = answered(claim, results, data, max_epochs)
             if found is not None:
                 mean, low, high, _ = found
-                line[data] = f"{claim.verdict(low, high)}: {signed(mean)}"
+                verdict = claim.verdict(low, high)
+                line[data] = f"{verdict}: {signed(mean)}"
+                verdicts.setdefault(line["compared"], []).append(verdict)
         lines.append(line)
-    return markdown(pd.DataFrame(lines).fillna(""))
+    counted = [
+        f"- **{kind}** ({len(claims)} of {len(verdicts)} comparisons): {'; '.join(claims)}."
+        for kind, claims in _sorted_by_verdict(verdicts).items()
+        if claims
+    ]
+    return markdown(pd.DataFrame(lines).fillna("")) + "\n\n" + "\n".join(counted)
+
+
+def _sorted_by_verdict(verdicts: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Which comparisons hold everywhere they were made, somewhere, nowhere, or are refuted."""
+    kinds: dict[str, list[str]] = {
+        "Holds wherever it was measured": [],
+        "Holds on some cells, within noise on others": [],
+        "Within noise everywhere": [],
+        "Does not hold, on some cells at least": [],
+    }
+    everywhere, somewhere, nowhere, refuted = kinds.values()
+    for compared, found in verdicts.items():
+        if any("not" in verdict for verdict in found):
+            refuted.append(compared)
+        elif all(verdict == "holds" for verdict in found):
+            everywhere.append(compared)
+        else:
+            (somewhere if "holds" in found else nowhere).append(compared)
+    return kinds
 
 
 def signed(value: float) -> str:
@@ -128,6 +154,8 @@ def spread(results: pd.DataFrame) -> str:
     lines = []
     for data, max_epochs in studies(results):
         accuracy = accuracies(results, data, max_epochs)
+        if SPREAD not in accuracy:  # only some controls were run on these cells
+            continue
         for what, name in (("20 initial weights, one split", SPREAD), ("splits", FC.name)):
             runs = accuracy[name].dropna()
             n = len(runs)

@@ -11,6 +11,7 @@ from scipy import stats
 from writeup_rows import Row
 
 TEST_OVER_TRAIN = 0.3 / 0.7
+PUBLISHED = "the write-up's run, on cells of its own"
 
 
 def paired_interval(differences: np.ndarray) -> tuple[float, float, float]:
@@ -98,7 +99,7 @@ def draw(results: pd.DataFrame, rows: list[Row], data: str, max_epochs: int, pat
         left.plot(runs, [place] * len(runs), "o", color="#8cc3cb", markersize=4, label="a run")
         left.plot(runs.mean(), place, "|", color="#22215c", markersize=14, mew=2, label="mean")
         if row.published is not None:
-            left.plot(row.published, place, "x", color="#b0453a", ms=6, label="the write-up's run")
+            left.plot(row.published, place, "x", color="#b0453a", ms=6, label=PUBLISHED)
         paired = differences(accuracy, row)
         if len(paired) > 1:
             mean, low, high = paired_interval(paired)

@@ -65,6 +65,9 @@ def test_verdicts_follow_the_intervals(page, tmp_path):
     assert first.endswith("| 3 | holds |")
     assert coder.splitlines()[2].endswith("| does **not** hold |")
     assert coder.splitlines()[3].endswith("| within noise |")
+    summary = dict(re.findall(r"\*\*(.*)\*\* \((\d+) of 15", page.short(results)))
+    assert summary["Does not hold, on some cells at least"] == "1"
+    assert int(summary["Holds wherever it was measured"]) >= 2
 
 
 def test_one_pair_alone_is_no_verdict(page, tmp_path):
