@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         "spread": spread(results),
         "batch": batch(results),
         "dead": dead(results),
+        "priors": priors(results),
         "energy": energy(results, args.docs),
         **{f"claims {s}": claims(results, s) for s in {c.section for c in CLAIMS}},
         **{f"table {name}": tables(results, name, args.docs) for name in TABLES},
@@ -218,6 +219,27 @@ def dead(results: pd.DataFrame) -> str:
             counted = {data: f"{gone.sum()} of {len(gone)}" for data, gone in of.items()}
             lines.append({"row": row.name, **counted})
     return markdown(pd.DataFrame(lines).fillna(""))
+
+
+def priors(results: pd.DataFrame) -> str:
+    """How many of the cells' genes each prior names, and its edges; of a refused one why."""
+    lines = []
+    for data, _ in studies(results):
+        shown = set()
+        for row in TABLES["controls"]:
+            mine = results[(results["data"] == data) & (results["row"] == row.name)]
+            if mine.empty or row.prior in ("none", *shown):
+                continue
+            shown.add(row.prior)
+            refused = mine["refused"].dropna() if "refused" in mine else ()
+            line = {"data": data, "prior": "STRING" if row.prior == "string" else row.prior}
+            if len(refused):
+                lines.append({**line, "edges": f"refused: {refused.iloc[0]}"})
+            else:
+                matched, edges = mine[["genes_matched", "edges"]].median()
+                lines.append({**line, "genes matched": f"{matched:,.0f}", "edges": f"{edges:,.0f}"})
+    columns = ["data", "prior", "genes matched", "edges"]
+    return markdown(pd.DataFrame(lines, columns=columns).fillna(""))
 
 
 def energy(results: pd.DataFrame, docs: Path) -> str:

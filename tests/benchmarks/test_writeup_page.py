@@ -36,6 +36,8 @@ def write_results(page, path, accuracy_of):
                         "epochs": 20,
                         "seconds_per_epoch": 1.0,
                         "peak_mib": 900,
+                        "edges": 17_000,
+                        "genes_matched": None if row.prior == "none" else 1_800,
                         "dead": seed == 0 if row.name.startswith("GCN") else None,
                         "energy": [0.9, 0.5, 0.4, 0.3, 0.3] if "4 layers" in row.name else [],
                     }
@@ -49,6 +51,7 @@ def test_every_place_is_filled_and_every_picture_drawn(page, tmp_path):
     assert "{" not in text
     assert "nan" not in text
     assert "refused: 0 of the 9 genes are in it" in text
+    assert "| some cells | rewired prior | 1,800 | 17,000 |" in text
     pictures = {line.split("(")[-1].rstrip(")") for line in text.splitlines() if "![" in line}
     assert len(pictures) == 4
     assert all((tmp_path / "docs" / name).stat().st_size > 10_000 for name in pictures)
