@@ -294,7 +294,8 @@ def _line(row: str, numbers: pd.Series) -> dict[str, str]:
     difference = numbers[["difference", "low", "high"]]
     return {
         **line,
-        "accuracy": f"{numbers['accuracy']:.2f} ± {numbers['sd']:.2f}",
+        "accuracy": f"{numbers['accuracy']:.2f}"
+        + ("" if pd.isna(numbers["sd"]) else f" ± {numbers['sd']:.2f}"),
         "runs": f"{numbers['runs']:.0f}",
         "minus": numbers["against"],
         "points (95 %)": "" if pd.isna(difference["difference"]) else interval(*difference),
