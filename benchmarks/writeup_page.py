@@ -94,7 +94,9 @@ def short(results: pd.DataFrame) -> str:
         for kind, claims in _sorted_by_verdict(verdicts).items()
         if claims
     ]
-    return markdown(pd.DataFrame(lines).fillna("")) + "\n\n" + "\n".join(counted)
+    columns = ["compared", *(data for data, _ in studies(results))]
+    table = pd.DataFrame(lines, columns=columns).fillna("")
+    return markdown(table) + "\n\n" + "\n".join(counted)
 
 
 def _sorted_by_verdict(verdicts: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -273,9 +275,10 @@ def energy(results: pd.DataFrame, docs: Path) -> str:
 def tables(results: pd.DataFrame, name: str, docs: Path) -> str:
     """One table and one picture per data set."""
     parts = []
+    shared = [row.name for other in TABLES if other != name for row in TABLES[other]]
     for data, max_epochs in studies(results):
         found = summarise(results, TABLES[name], data, max_epochs)
-        if len(found) < len(TABLES[name]) / 2:  # a table that was not asked for on these cells
+        if found.index.isin(shared).all():  # a table that was not asked for on these cells
             continue
         file = f"writeup-{name}-{data.replace(' ', '-').replace(',', '')}.png"
         draw(results, TABLES[name], data, max_epochs, docs / "figures" / file)
