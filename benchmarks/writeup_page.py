@@ -87,7 +87,8 @@ def short(results: pd.DataFrame) -> str:
                 mean, low, high, _ = found
                 verdict = claim.verdict(low, high)
                 line[data] = f"{verdict}: {signed(mean)}"
-                verdicts.setdefault(line["compared"], []).append(verdict)
+                if not np.isnan(low):  # a single pair says nothing yet
+                    verdicts.setdefault(line["compared"], []).append(verdict)
         lines.append(line)
     counted = [
         f"- **{kind}** ({len(claims)} of {len(verdicts)} comparisons): {'; '.join(claims)}."

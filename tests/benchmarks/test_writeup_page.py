@@ -78,6 +78,7 @@ def test_one_pair_alone_is_no_verdict(page, tmp_path):
     results = page.read_results(tmp_path / "r.jsonl").query("seed == 0")
     answer = page.claims(results, "residual")
     assert answer.endswith("| 1 | one pair only |")
+    assert "comparisons):" not in page.short(results)
     (tmp_path / "figures").mkdir()
     assert "nan" not in answer + page.tables(results, "future", tmp_path)
 
