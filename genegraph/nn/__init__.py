@@ -5,5 +5,13 @@ from genegraph.nn.energy import dirichlet_energy
 from genegraph.nn.gene_gcn import GeneGCN
 from genegraph.nn.gene_graph_conv import GeneGraphConv
 from genegraph.nn.residual_head import ResidualHead
+from genegraph.nn.shrinkage import GraphShrinkage
 
-__all__ = ["Autoencoder", "GeneGCN", "GeneGraphConv", "ResidualHead", "dirichlet_energy"]
+__all__ = [
+    "Autoencoder",
+    "GeneGCN",
+    "GeneGraphConv",
+    "GraphShrinkage",
+    "ResidualHead",
+    "dirichlet_energy",
+]
