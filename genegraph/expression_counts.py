@@ -1,0 +1,162 @@
+"""Reads behind the values: the counts of each cell and how many reads it has in all."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from genegraph.expression_matrix import Matrix
+from genegraph.expression_values import TARGET_SUM, Kind
+
+LARGEST_STEP = 4
+"""A cell's smallest count is looked for up to here; nearly always it is 1."""
+
+TOLERANCE = 0.02
+"""How far from a whole number a count may come out, which float32 logarithms blur."""
+
+
+class CountedCells(NamedTuple):
+    """Counts and depth.
+
+    Attributes:
+        X: Reads, float32 cells x genes, dense or CSR.
+        depth: Reads of each cell in all genes, float32; more than the row's sum where genes
+            were left out.
+    """
+
+    X: Matrix
+    depth: NDArray[np.float32]
+
+
+def count_cells(
+    X: Matrix, kind: Kind, depth: NDArray[np.float64] | None = None
+) -> CountedCells | NDArray[np.int64]:
+    r"""Returns the reads behind checked values, or the positions of cells that do not show them.
+
+    The values of a cell of :math:`T` reads are :math:`x = \log(1 + 10^4 c / T)`, so all of
+    :math:`e^x - 1` are multiples of one step, :math:`10^4 / T`.  The step is the cell's smallest
+    value, or a half, third or quarter of it, whichever first makes all others whole.  If a cell's
+    values sum to something else than 10,000 in all cells alike, the depth is the sum of the
+    counts; if the cells sum to less, genes were left out, and the depth is that of all genes.
+
+    Args:
+        X: What :func:`genegraph.expression.read_anndata` returned.
+        kind: ``"counts"`` or ``"log1p"``.
+        depth: Reads of each cell where they are known; the step follows from them.
+
+    Raises:
+        ValueError: If ``depth`` does not fit the cells.
+
+    Example:
+        >>> counts = np.array([[1.0, 3.0, 0.0], [2.0, 2.0, 4.0]])
+        >>> x = np.log1p(1e4 * counts / counts.sum(1, keepdims=True)).astype("float32")
+        >>> cells = count_cells(x, "log1p")
+        >>> cells.X.tolist(), cells.depth.tolist()
+        ([[1.0, 3.0, 0.0], [1.0, 1.0, 2.0]], [4.0, 4.0])
+    """
+    if depth is not None:
+        _check_depth(depth, X.shape[0])
+    values = X if kind == "counts" else _expm1(X)
+    sums = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
+    if kind == "counts":
+        total = sums if depth is None else depth
+        short = np.flatnonzero(total < sums)
+        if len(short):
+            raise ValueError(
+                f"A cell's depth must be at least the sum of its counts (got {total[short[0]]:g} "
+                f"reads for counts of {sums[short[0]]:g} in cell {short[0]})."
+            )
+        return CountedCells(_float32(values), total.astype(np.float32))
+    target = _target(sums)
+    steps = _steps(values) if depth is None else np.divide(target, np.maximum(depth, 1))
+    counts = _divided(values, steps)
+    blurred = _not_whole(counts)
+    total = np.divide(target, steps, out=np.zeros_like(steps), where=steps > 0)
+    reads = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    unclear = np.flatnonzero(blurred | (reads > total * (1 + TOLERANCE)))
+    if len(unclear):
+        return unclear
+    return CountedCells(_rounded(counts), np.rint(total).astype(np.float32))
+
+
+def _check_depth(depth: NDArray[np.float64], num_cells: int) -> None:
+    good = np.isfinite(depth) & (depth >= 0)
+    if depth.shape != (num_cells,) or not good.all():
+        raise ValueError(
+            "The depth must be one number of reads, 0 or more, per cell (got "
+            f"{depth.shape[0]} for {num_cells} cells, {(~good).sum()} of them no such number)."
+        )
+
+
+def _target(sums: NDArray[np.float64]) -> float:
+    """What the cells were normalised to: their common sum, or 10,000 where sums differ."""
+    full = sums[sums > 0]
+    if len(full) and np.ptp(full) <= 0.01 * full.max():
+        return float(np.median(full))
+    return TARGET_SUM
+
+
+def _steps(values: Matrix) -> NDArray[np.float64]:
+    """The value of one read in each cell; 0 for an empty one, NaN where there is none."""
+    steps = np.zeros(values.shape[0])
+    for row in range(values.shape[0]):
+        cell = _row(values, row)
+        if not cell.size:
+            continue
+        smallest = cell.min()
+        for divisor in range(1, LARGEST_STEP + 1):
+            multiples = cell * (divisor / smallest)
+            if _whole(multiples).all():
+                steps[row] = smallest / divisor
+                break
+        else:
+            steps[row] = np.nan
+    return steps
+
+
+def _row(values: Matrix, row: int) -> NDArray[np.float64]:
+    if isinstance(values, np.ndarray):
+        return values[row][values[row] > 0]
+    cell = values.data[values.indptr[row] : values.indptr[row + 1]]
+    return cell[cell > 0]  # type: ignore[no-any-return]
+
+
+def _whole(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    # A float32 logarithm of 9 is known to 1e-6, and so is, relatively, what it is the log of.
+    near: NDArray[np.bool_] = np.abs(counts - np.rint(counts)) <= TOLERANCE + 1e-5 * counts
+    return near
+
+
+def _not_whole(counts: Matrix) -> NDArray[np.bool_]:
+    bad = ~_whole(counts.data if sp.issparse(counts) else counts)
+    if isinstance(counts, np.ndarray):
+        return bad.any(axis=1)
+    wrong: NDArray[np.int64] = np.unique(
+        np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))[bad]
+    )
+    return np.isin(np.arange(counts.shape[0]), wrong)
+
+
+def _expm1(X: Matrix) -> Matrix:
+    wide = X.astype(np.float64)
+    return np.expm1(wide) if isinstance(wide, np.ndarray) else wide.expm1()
+
+
+def _divided(values: Matrix, steps: NDArray[np.float64]) -> Matrix:
+    factor = np.divide(1.0, steps, out=np.zeros_like(steps), where=steps != 0)
+    if isinstance(values, np.ndarray):
+        return values * factor[:, None]
+    data = values.data * np.repeat(factor, np.diff(values.indptr))
+    return type(values)((data, values.indices, values.indptr), shape=values.shape)
+
+
+def _rounded(counts: Matrix) -> Matrix:
+    if isinstance(counts, np.ndarray):
+        return np.rint(counts).astype(np.float32)
+    data = np.rint(counts.data).astype(np.float32)
+    return type(counts)((data, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def _float32(X: Matrix) -> Matrix:
+    return X.astype(np.float32, copy=False)
