@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from genegraph.expression_matrix import Matrix
@@ -117,9 +116,11 @@ def _steps(values: Matrix) -> NDArray[np.float64]:
 
 def _row(values: Matrix, row: int) -> NDArray[np.float64]:
     if isinstance(values, np.ndarray):
-        return values[row][values[row] > 0]
-    cell = values.data[values.indptr[row] : values.indptr[row + 1]]
-    return cell[cell > 0]  # type: ignore[no-any-return]
+        cell = values[row]
+    else:
+        cell = values.data[values.indptr[row] : values.indptr[row + 1]]
+    positive: NDArray[np.float64] = cell[cell > 0]
+    return positive
 
 
 def _whole(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -129,13 +130,11 @@ def _whole(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _not_whole(counts: Matrix) -> NDArray[np.bool_]:
-    bad = ~_whole(counts.data if sp.issparse(counts) else counts)
     if isinstance(counts, np.ndarray):
-        return bad.any(axis=1)
-    wrong: NDArray[np.int64] = np.unique(
-        np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))[bad]
-    )
-    return np.isin(np.arange(counts.shape[0]), wrong)
+        return np.array(~_whole(counts).all(axis=1))
+    wrong = np.zeros(counts.shape[0], dtype=bool)
+    wrong[np.repeat(np.arange(len(wrong)), np.diff(counts.indptr))[~_whole(counts.data)]] = True
+    return wrong
 
 
 def _expm1(X: Matrix) -> Matrix:

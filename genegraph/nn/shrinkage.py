@@ -45,7 +45,8 @@ class GraphShrinkage(MessagePassing):
         - ``edge_weight``: ``[num_edges]``; None for ones
         - ``depth``: ``[num_cells]``, reads of each cell; None: the sum of its counts.  To be
           given where the cell has reads in genes that are not here.
-        - output: ``[num_cells, num_genes]``
+        - ``genes``: ``[num_wanted]``, positions of the genes wanted; None: all
+        - output: ``[num_cells, num_genes]`` or ``[num_cells, num_wanted]``
 
     Raises:
         ValueError: If shapes do not fit together, or ``kappa`` or ``target_sum`` is not above 0.
@@ -57,6 +58,8 @@ class GraphShrinkage(MessagePassing):
         >>> GraphShrinkage(kappa=10.0, target_sum=100.0)(counts, edge_index).expm1().round()
         tensor([[40., 40., 20.]], grad_fn=<RoundBackward0>)
     """
+
+    SUPPORTS_FUSED_EDGE_INDEX = True
 
     def __init__(
         self, kappa: float = 100.0, *, target_sum: float = TARGET_SUM, backend: str = "torch"
@@ -84,6 +87,7 @@ class GraphShrinkage(MessagePassing):
         edge_index: Tensor | EdgeIndex | None = None,
         edge_weight: Tensor | None = None,
         depth: Tensor | None = None,
+        genes: Tensor | None = None,
     ) -> Tensor:
         if counts.dim() != 2:
             raise ValueError(
@@ -97,14 +101,15 @@ class GraphShrinkage(MessagePassing):
             )
         reads = reads.clamp(min=1)[:, None]  # an empty cell stays zero
         if edge_index is None:
-            return torch.log1p(counts * (self.target_sum / reads))
+            return torch.log1p(_of(genes, counts) * (self.target_sum / reads))
         rate = (counts / reads).unsqueeze(-1)
         check_input(rate, edge_index, edge_weight, 1, None, None)
         if edge_weight is None:
             edge_weight = rate.new_ones(edge_index.size(1))
         size = (counts.size(1), counts.size(1))
         prior = self.propagate(edge_index, size=size, x=rate, edge_weight=edge_weight)[..., 0]
-        kappa = self.log_kappa.exp() * _has_neighbours(edge_index, counts)
+        counts, prior = _of(genes, counts), _of(genes, prior)
+        kappa = self.log_kappa.exp() * _of(genes, _has_neighbours(edge_index, rate)[None])
         return torch.log1p(self.target_sum * (counts + kappa * prior) / (reads + kappa))
 
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
@@ -119,8 +124,16 @@ class GraphShrinkage(MessagePassing):
         return f"{self.__class__.__name__}(kappa={self.kappa:.4g}, target_sum={self.target_sum:g})"
 
 
-def _has_neighbours(edge_index: Tensor, like: Tensor) -> Tensor:
+def _of(genes: Tensor | None, x: Tensor) -> Tensor:
+    return x if genes is None else x[:, genes]
+
+
+def _has_neighbours(edge_index: Tensor, rate: Tensor) -> Tensor:
     """One for each gene that an edge points to, else zero."""
-    mask = like.new_zeros(like.size(1))
+    if isinstance(edge_index, EdgeIndex):
+        (rowptr, _), _ = edge_index.get_csc()
+        starts: Tensor = rowptr
+        return (starts.diff() > 0).to(rate.dtype)
+    mask = rate.new_zeros(rate.size(1))
     mask[edge_index[1]] = 1
     return mask

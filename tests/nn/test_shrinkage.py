@@ -74,11 +74,22 @@ def test_order_of_cells_and_genes_does_not_matter():
     assert_close(_stage()(counts[:, order], order.argsort()[PATH]), found[:, order])
 
 
+def test_genes_that_are_wanted_alone_are_the_same():
+    counts, wanted = _counts(), torch.tensor([3, 1])
+    assert_close(_stage()(counts, PATH, genes=wanted), _stage()(counts, PATH)[:, wanted])
+    assert_close(_stage()(counts, genes=wanted), _stage()(counts)[:, wanted])
+
+
 def test_fused_way_agrees_with_messages():
     counts, weight = _counts(), torch.rand(4, dtype=torch.float64)
     order = PATH[1].argsort(stable=True)
     fused = EdgeIndex(PATH[:, order], sparse_size=(4, 4), sort_order="col").fill_cache_()
-    assert_close(_stage()(counts, fused, weight[order]), _stage()(counts, PATH, weight))
+    expected = _stage()(counts, PATH, weight)
+    assert_close(_stage()(counts, fused, weight[order]), expected)
+    stage = _stage()
+    stage.message = None  # would be called, were the product not fused
+    with torch.inference_mode():
+        assert_close(stage(counts, fused, weight[order]), expected)
 
 
 def test_gradients():
