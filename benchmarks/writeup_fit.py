@@ -99,6 +99,9 @@ def _options(row: Row, seed: int, max_epochs: int) -> dict[str, Any]:
     return {
         "optimizer": "adam",
         "values": "log1p",
+        "shrinkage": None,
+        "n_top_genes": None,
+        "hidden_channels": (256, 128),
         "max_epochs": few if row.few_epochs else max_epochs,
         "patience": None if row.few_epochs else 5,
         "random_state": seed + row.shift,
@@ -117,7 +120,7 @@ def _inspect(
     edges: tuple[Any, Any] = (None, None)
     if model.graph_ is not None:
         edges = (model.graph_.to_edge_index(), model.graph_.edge_weight)
-    x = torch.from_numpy(cells.X.toarray()) * np.float32(model.scale_)
+    x = torch.from_numpy(cells.X.toarray())
     with torch.no_grad():
         smoothed = [conv(x[..., None], *edges).relu() for conv in network.layers[0]]
         features = network.features_by_layer(x, *edges)

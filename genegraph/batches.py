@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from genegraph.expression_matrix import Matrix
 
 Rows = dict[str, Tensor]
-"""Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR)."""
+"""Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR); with them
+the number of their class, ``y``, and how many reads they have, ``depth``, where these are known."""
 
 
 class CellRows(Dataset[Rows]):
@@ -23,27 +24,39 @@ class CellRows(Dataset[Rows]):
     Args:
         X: Float32 cells x genes, dense or CSR.
         y: Number of each cell's class; None where labels play no part.
+        depth: Reads of each cell, where ``X`` holds counts.
     """
 
-    def __init__(self, X: Matrix, y: NDArray[np.int64] | None = None) -> None:
-        self.X, self.y = X, y
+    def __init__(
+        self,
+        X: Matrix,
+        y: NDArray[np.int64] | None = None,
+        depth: NDArray[np.float32] | None = None,
+    ) -> None:
+        self.X, self.y, self.depth = X, y, depth
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
     def __getitem__(self, rows: Any) -> Rows:
-        part: Any = self.X[rows]
-        batch: Rows = {}
-        if not isinstance(part, np.ndarray):
-            batch["crow"] = torch.from_numpy(part.indptr.astype(np.int64))
-            batch["col"] = torch.from_numpy(part.indices.astype(np.int64))
-            batch["value"] = torch.from_numpy(part.data)
-            batch["num_genes"] = torch.tensor(part.shape[1])
-        else:
-            batch["x"] = torch.from_numpy(np.ascontiguousarray(part))
+        batch = as_rows(self.X[rows])
         if self.y is not None:
             batch["y"] = torch.from_numpy(self.y[rows])
+        if self.depth is not None:
+            batch["depth"] = torch.from_numpy(self.depth[rows])
         return batch
+
+
+def as_rows(part: Any) -> Rows:
+    """Returns a matrix of cells as tensors."""
+    if isinstance(part, np.ndarray):
+        return {"x": torch.from_numpy(np.ascontiguousarray(part))}
+    return {
+        "crow": torch.from_numpy(part.indptr.astype(np.int64)),
+        "col": torch.from_numpy(part.indices.astype(np.int64)),
+        "value": torch.from_numpy(part.data),
+        "num_genes": torch.tensor(part.shape[1]),
+    }
 
 
 def dense(batch: Rows) -> Tensor:
@@ -55,6 +68,12 @@ def dense(batch: Rows) -> Tensor:
     row = torch.repeat_interleave(crow.diff(), output_size=len(col))
     x[row, col] = batch["value"]
     return x
+
+
+def cell_inputs(batch: Rows, device: torch.device | None = None) -> tuple[Tensor, Tensor | None]:
+    """Returns the cells of a batch, dense, and their depth or None, moved to the device."""
+    moved = {name: part.to(device) for name, part in batch.items()} if device else batch
+    return dense(moved), moved.get("depth")
 
 
 class BatchOrder(Sampler[list[int]]):
@@ -87,9 +106,7 @@ class BatchOrder(Sampler[list[int]]):
             yield order[first : first + self.batch_size].tolist()
 
 
-def cell_loader(
-    X: Matrix, y: NDArray[np.int64] | None, batch_size: int, seed: int | None = None
-) -> DataLoader[Rows]:
-    """Returns a loader of :class:`CellRows` in :class:`BatchOrder`."""
-    order = BatchOrder(int(X.shape[0]), batch_size, seed)
-    return DataLoader(CellRows(X, y), sampler=order, batch_size=None)
+def cell_loader(cells: Dataset[Rows], batch_size: int, seed: int | None = None) -> DataLoader[Rows]:
+    """Returns a loader of cells in :class:`BatchOrder`."""
+    order = BatchOrder(len(cells), batch_size, seed)  # type: ignore[arg-type]
+    return DataLoader(cells, sampler=order, batch_size=None)

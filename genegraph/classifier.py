@@ -17,24 +17,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from genegraph.batches import cell_loader, dense
+from genegraph.batches import CellRows, cell_inputs, cell_loader
+from genegraph.classifier_cells import ReadCells, in_use, read_query, read_training
 from genegraph.classifier_checks import check_options, fingerprint_of
-from genegraph.expression import (
-    align_cells,
-    is_anndata,
-    labels_from_obs,
-    prepare,
-    read_anndata,
-    resolve_values,
-)
-from genegraph.expression_matrix import Matrix
+from genegraph.expression import is_anndata, labels_from_obs
 from genegraph.graph import GeneGraph
+from genegraph.head_statistics import settle_head_input
 from genegraph.nn import Autoencoder, GeneGCN
 from genegraph.persistence import load_model, save_model
 from genegraph.recipe import Recipe
+from genegraph.resampling import ResampledCells
 from genegraph.splitting import split_validation
 
 if TYPE_CHECKING:
@@ -71,7 +65,12 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self_loops: Give each gene an edge to itself.
         gene_aware: Attention with a slope, a key and a weight of its own for each gene: the
             form that can learn which gene listens to which.
-        num_layers: Graph layers in a row.
+        shrinkage: Where the cells are counts, or logarithms that show them: strength of the prior
+            before the logarithm, in reads, to begin with; see
+            :class:`~genegraph.nn.GraphShrinkage`.  None: the graph enters after the logarithm
+            only.
+        num_layers: Graph layers in a row.  None: 1, and 0 where there is shrinkage and no
+            attention: there another layer was found to add nothing.
         num_graphs: Graphs side by side.
         residual: Add the original expression to the smoothed one; False classifies the smoothed
             one alone.
@@ -79,12 +78,16 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             :class:`~genegraph.nn.GeneGCN`; None does so where there are several layers.
         init: How the layer's W starts, ``"absolute"`` or ``"uniform"`` (the write-up's, which
             leaves the layer dead in half of all seeds), see :class:`~genegraph.nn.GeneGraphConv`.
+        n_top_genes: The head reads so many genes, those that vary most over the training cells
+            after smoothing; the graph joins all.  None: all.
         hidden_channels: Sizes of the head's hidden layers.
         pretrain: Start the head from an autoencoder's encoder; ``"frozen"`` keeps it as it is
             and trains what comes after it.
         values: What the numbers are.  ``"counts"``: raw counts, normalised here to 10,000 per
             cell and log1p.  ``"log1p"``: that already.  ``"features"``: taken as they are.
             ``"auto"``: recognised for an AnnData (an error if in doubt), features for arrays.
+        depth: Column of ``obs`` with each cell's total count, for ``"log1p"`` values that do not
+            show it by themselves.
         optimizer: ``"sgd"`` or ``"adam"`` (the write-up's), see
             :class:`~genegraph.recipe.Recipe`.
         lr: Learning rate; None takes the optimiser's default.
@@ -115,7 +118,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         n_iter_: Epochs trained.
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
-        scale_: What the values are multiplied by, see :meth:`genegraph.recipe.Recipe.scale`.
+        counted_: Whether the cells are taken as counts, so that ``shrinkage`` applies.
 
     Example:
         >>> import numpy as np
@@ -139,14 +142,17 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         normalize: Literal["max", "sym", "row"] | None = "sym",
         self_loops: bool = False,
         gene_aware: bool = False,
-        num_layers: int = 1,
+        shrinkage: float | None = 100.0,
+        num_layers: int | None = None,
         num_graphs: int = 1,
         residual: bool = True,
         norm: bool | None = None,
         init: str = "absolute",
-        hidden_channels: Sequence[int] = (256, 128),
+        n_top_genes: int | None = 4000,
+        hidden_channels: Sequence[int] = (128,),
         pretrain: bool | Literal["frozen"] = False,
         values: str = "auto",
+        depth: str | None = None,
         optimizer: str = "sgd",
         lr: float | None = None,
         weight_decay: float | None = None,
@@ -170,14 +176,17 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.normalize = normalize
         self.self_loops = self_loops
         self.gene_aware = gene_aware
+        self.shrinkage = shrinkage
         self.num_layers = num_layers
         self.num_graphs = num_graphs
         self.residual = residual
         self.norm = norm
         self.init = init
+        self.n_top_genes = n_top_genes
         self.hidden_channels = hidden_channels
         self.pretrain = pretrain
         self.values = values
+        self.depth = depth
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -220,22 +229,21 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         """
         check_options(self)
         self._recipe(0)  # refuses settings of training that cannot be
-        features, labels = self._read_training(X, y, layer)
+        cells, labels = read_training(self, X, y, layer)
         self.classes_, codes = np.unique(labels, return_inverse=True)
+        codes = codes.astype(np.int64)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"'y' must hold at least 2 classes (got 1 class: {self.classes_.tolist()[0]!r})."
             )
         self._align_graph()
-        features = self._in_use(features)
-        self.scale_ = self._recipe(0).scale(features)
-        features = features * np.float32(self.scale_)
+        cells = in_use(self, cells)
         # A fit that may be resumed must draw the same again: without a seed, one from its content.
-        fingerprint = "" if checkpoint_dir is None else fingerprint_of(self, features, codes)
+        fingerprint = "" if checkpoint_dir is None else fingerprint_of(self, cells, codes)
         seeded = isinstance(self.random_state, numbers.Integral) or checkpoint_dir is None
         rng = check_random_state(self.random_state if seeded else int(fingerprint[:8], 16))
         fraction = 0.0 if self.patience is None else self.validation_fraction
-        train, val = split_validation(codes.astype(np.int64), fraction, rng)
+        train, val = split_validation(codes, fraction, rng)
         if self.patience is not None and len(val) == 0:
             warnings.warn(
                 "No class has cells enough to set any aside, so training runs to its end.",
@@ -246,23 +254,21 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             torch.manual_seed(seed)
             folder = None if checkpoint_dir is None else Path(checkpoint_dir)
             checkpoint = {"checkpoint_dir": folder, "fingerprint": fingerprint}
-            self._train(features, codes.astype(np.int64), train, val, seed, checkpoint)
+            self._train(cells, codes, train, val, seed, checkpoint)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Returns the probability of each class, ``[num_cells, num_classes]``."""
         check_is_fitted(self)
-        features = self._read_query(X)
+        cells = read_query(self, X)
         device = self._torch_device()
         network = self.network_.to(device).eval()
-        edges: tuple[Any, Any] = (None, None)
-        if self.graph_ is not None:
-            edges = (self.graph_.to_edge_index().to(device), self.graph_.edge_weight.to(device))
+        edges = self._edges(device)
         parts = []
         with torch.inference_mode():
-            for batch in cell_loader(features, None, self.batch_size):
-                x = dense({name: part.to(device) for name, part in batch.items()})
-                parts.append(network(x, *edges).softmax(dim=1).cpu())
+            for batch in cell_loader(CellRows(cells.X, depth=cells.depth), self.batch_size):
+                x, depth = cell_inputs(batch, device)
+                parts.append(network(x, *edges, depth).softmax(dim=1).cpu())
         self.network_.cpu()
         proba: NDArray[np.float32] = torch.cat(parts).numpy()
         return proba
@@ -323,6 +329,13 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         """Whether there is any graph layer."""
         return self.graph is not None or self.attention is not None
 
+    def _num_layers(self) -> int:
+        if not self._smooths():
+            return 0
+        if self.num_layers is not None:
+            return self.num_layers
+        return 0 if self.counted_ and self.attention is None else 1
+
     def _recipe(self, seed: int, optimizer: str | None = None) -> Recipe:
         return Recipe(
             optimizer=optimizer or self.optimizer,
@@ -333,66 +346,6 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             patience=self.patience,
             seed=seed,
         )
-
-    def _read_training(self, X: Any, y: Any, layer: str | None) -> tuple[Matrix, NDArray[Any]]:
-        if is_anndata(X):
-            self.layer_ = layer
-            matrix, names = read_anndata(X, layer)
-            labels = labels_from_obs(X, y) if isinstance(y, str) else y
-            if labels is None or len(labels) != len(X):
-                raise ValueError(
-                    "'y' must name a column of adata.obs or hold one label per cell (got "
-                    f"{'None' if labels is None else len(labels)} for {len(X)} cells)."
-                )
-            labels = np.asarray(labels)
-            self.feature_names_in_ = names
-            self.n_features_in_ = len(names)
-            source = _source(layer)
-        else:
-            if layer is not None:
-                raise ValueError(f"'layer' needs an AnnData (got {type(X).__name__}).")
-            self.layer_ = None
-            matrix, labels = validate_data(self, X, y, accept_sparse="csr", dtype="numeric")
-            source = "X"
-        check_classification_targets(labels)
-        self.values_ = resolve_values(matrix, self.values, is_anndata(X), source=source)
-        return self._prepare(matrix, source, fitted=False), labels
-
-    def _read_query(self, X: Any) -> Matrix:
-        """Cells in the training's genes, on the scale the network was trained on."""
-        if is_anndata(X):
-            matrix = self._match_genes(X)
-        else:
-            matrix = validate_data(self, X, accept_sparse="csr", dtype="numeric", reset=False)
-            matrix = self._prepare(matrix, "X", fitted=True)
-        return self._in_use(matrix) * np.float32(self.scale_)
-
-    def _match_genes(self, adata: AnnData) -> Matrix:
-        if not hasattr(self, "feature_names_in_"):
-            raise ValueError(
-                "The model was fitted on an array without gene names, so an AnnData cannot be "
-                "matched to it; pass an array with the same columns, or fit on an AnnData."
-            )
-        matrix, names = read_anndata(adata, self.layer_)
-        return align_cells(
-            self._prepare(matrix, _source(self.layer_), fitted=True),
-            names,
-            self.feature_names_in_,
-            max_missing=self.max_missing,
-            obs_names=adata.obs_names,
-        )
-
-    def _prepare(self, matrix: Any, source: str, fitted: bool) -> Matrix:
-        smooths = self._smooths()
-        return prepare(matrix, self.values_, nonnegative=smooths, source=source, fitted=fitted)
-
-    def _in_use(self, matrix: Any) -> Matrix:
-        """The columns the network reads."""
-        if self._columns is None:
-            return matrix  # type: ignore[no-any-return]
-        rows = matrix if isinstance(matrix, np.ndarray) else matrix.tocsr()
-        chosen: Matrix = rows[:, self._columns]
-        return chosen
 
     def _align_graph(self) -> None:
         """Sets ``graph_`` and the columns in use."""
@@ -421,6 +374,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.graph_ = graph
 
     def _build(self, num_genes: int) -> GeneGCN:
+        top = self.n_top_genes
         return GeneGCN(
             num_genes,
             len(self.classes_),
@@ -429,17 +383,19 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             attention_function=self.attention_function,
             num_neighbors=self.num_neighbors,
             fusion=self.fusion,
-            num_layers=self.num_layers if self._smooths() else 0,
+            num_layers=self._num_layers(),
             num_graphs=self.num_graphs,
             residual=self.residual,
             norm=self.norm,
             init=self.init,
             gene_aware=self.gene_aware,
+            kappa=self.shrinkage if self.counted_ else None,
+            head_features=num_genes if top is None else min(top, num_genes),
         )
 
     def _train(
         self,
-        features: Matrix,
+        cells: ReadCells,
         codes: NDArray[np.int64],
         train_rows: NDArray[np.int64],
         val_rows: NDArray[np.int64],
@@ -448,24 +404,41 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
     ) -> None:
         from genegraph.training import CellTypeTask, RestoreTask, train  # imports matplotlib
 
-        cells = (features[train_rows], codes[train_rows])
-        validation = (features[val_rows], codes[val_rows]) if len(val_rows) else None
+        chosen = cells.take(train_rows)
+        training = CellRows(chosen.X, codes[train_rows], chosen.depth)
+        validation = None
+        if len(val_rows):
+            watched = cells.take(val_rows)
+            validation = CellRows(watched.X, codes[val_rows], watched.depth)
+        recipe = self._recipe(seed)
         options: dict[str, Any] = {
             "device": self._accelerator(),
             "verbose": self.verbose,
             "trainer_options": self.trainer_options,
         }
-        self.network_ = self._build(int(features.shape[1]))
+        self.network_ = self._build(int(cells.X.shape[1]))
+        device = self._torch_device()
+        settle_head_input(self.network_, training, self._edges(device), recipe, device)
         if self.pretrain:
-            coder = Autoencoder(int(features.shape[1]), tuple(self.hidden_channels))
-            train(RestoreTask(coder, self._recipe(seed, PRETRAINING)), cells, validation, **options)
+            coder = Autoencoder(len(self.network_.head_input.columns), tuple(self.hidden_channels))
+            restore = RestoreTask(
+                coder, self._recipe(seed, PRETRAINING), self.graph_, self.network_
+            )
+            train(restore, training, validation, **options)
             self.network_.init_from(coder, freeze=self.pretrain == "frozen")
+        if chosen.depth is not None:
+            training = ResampledCells(chosen.X, codes[train_rows], chosen.depth, seed)
         task = CellTypeTask(
-            self.network_, self._recipe(seed), self.graph_, self._class_weight(cells[1])
+            self.network_, recipe, self.graph_, self._class_weight(codes[train_rows])
         )
-        train(task, cells, validation, **options, **checkpoint)
+        train(task, training, validation, **options, **checkpoint)
         self.history_ = task.history
         self.n_iter_ = len(task.history)
+
+    def _edges(self, device: torch.device) -> tuple[Any, Any]:
+        if self.graph_ is None:
+            return None, None
+        return self.graph_.to_edge_index().to(device), self.graph_.edge_weight.to(device)
 
     def _class_weight(self, codes: NDArray[np.int64]) -> torch.Tensor | None:
         if self.class_weight is None:
@@ -482,7 +455,3 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
-
-
-def _source(layer: str | None) -> str:
-    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from genegraph.expression_matrix import Matrix
+from genegraph.classifier_cells import ReadCells
 from genegraph.graph import GeneGraph
 from genegraph.nn.attention_functions import ATTENTION_FUNCTIONS
 from genegraph.nn.checks import check_attention
@@ -60,6 +60,14 @@ def check_options(model: GeneGCNClassifier) -> None:
         )
     per_gene = model.gene_aware or model.attention == "shared"
     check_attention(model.attention, model.attention_function, 1, 1 if per_gene else None)
+    if model.shrinkage is not None and not 0 < model.shrinkage < float("inf"):
+        raise ValueError(
+            f"'shrinkage' must be a number of reads above 0, or None (got {model.shrinkage!r})."
+        )
+    if model.n_top_genes is not None and model.n_top_genes < 1:
+        raise ValueError(
+            f"'n_top_genes' must be at least 1, or None for all (got {model.n_top_genes!r})."
+        )
     if not 0 <= model.max_missing <= 1:
         raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {model.max_missing!r}).")
     if model.device == "cuda" and not torch.cuda.is_available():
@@ -75,22 +83,23 @@ def check_options(model: GeneGCNClassifier) -> None:
         )
 
 
-def fingerprint_of(model: GeneGCNClassifier, features: Matrix, codes: NDArray[np.int64]) -> str:
+def fingerprint_of(model: GeneGCNClassifier, cells: ReadCells, codes: NDArray[np.int64]) -> str:
     """Returns a hash of cells, labels, graph and settings.
 
     How a fit runs (device, verbosity) does not count.
 
     Args:
         model: Its parameters and its graph, aligned and normalised.
-        features: The cells as the network sees them.
+        cells: The cells as the network takes them.
         codes: Number of each cell's class.
     """
     settings = {k: v for k, v in sorted(model.get_params().items()) if k not in NOT_IN_FINGERPRINT}
     if not isinstance(model.random_state, numbers.Integral):
         settings["random_state"] = None
     graph = None if model.graph_ is None else model.graph_.content_hash
+    features, depth = cells
     digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
     parts = (features.data, features.indices) if sp.issparse(features) else (features,)
-    for part in (*parts, codes):
+    for part in (*parts, codes, *([] if depth is None else [depth])):
         digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()

@@ -15,7 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genegraph.expression_matrix import Matrix, as_matrix, check_finite, take_columns
-from genegraph.expression_values import Kind, prepare, recognise_values, resolve_values
+from genegraph.expression_values import (
+    Kind,
+    check_values,
+    prepare,
+    recognise_values,
+    resolve_values,
+)
 from genegraph.interactions.wording import some_of
 
 if TYPE_CHECKING:
@@ -26,8 +32,10 @@ __all__ = [
     "Kind",
     "Matrix",
     "align_cells",
+    "check_values",
     "is_anndata",
     "labels_from_obs",
+    "number_from_obs",
     "prepare",
     "read_anndata",
     "recognise_values",
@@ -206,6 +214,32 @@ def labels_from_obs(adata: "AnnData", key: str) -> NDArray[Any]:
             f"{' and '.join(kinds)}); convert them, for example with .astype(str)."
         )
     return labels.astype(object)
+
+
+def number_from_obs(adata: Any, key: str) -> NDArray[np.float64]:
+    """Takes one number per cell from a column of ``adata.obs``.
+
+    Raises:
+        KeyError: If there is no such column.
+        TypeError: If the cells are no AnnData, or the column holds no numbers.
+
+    Example:
+        >>> import anndata, pandas as pd
+        >>> obs = pd.DataFrame({"total_counts": [900, 1200]}, index=["c1", "c2"])
+        >>> number_from_obs(anndata.AnnData(obs=obs), "total_counts").tolist()
+        [900.0, 1200.0]
+    """
+    if not is_anndata(adata):
+        raise TypeError(
+            f"A column of obs was asked for, {key!r}, which only an AnnData has "
+            f"(got {type(adata).__name__})."
+        )
+    if key not in adata.obs.columns:
+        raise KeyError(_unknown_name("column", key, "adata.obs", adata.obs.columns))
+    column = adata.obs[key]
+    if not pd.api.types.is_numeric_dtype(column):
+        raise TypeError(f"adata.obs[{key!r}] must hold numbers (got dtype {column.dtype}).")
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)  # type: ignore[no-any-return]
 
 
 def check_unique_genes(genes: Iterable[str], source: str) -> None:

@@ -12,7 +12,11 @@ LARGEST_STEP = 4
 """A cell's smallest count is looked for up to here; nearly always it is 1."""
 
 TOLERANCE = 0.02
-"""How far from a whole number a count may come out, which float32 logarithms blur."""
+"""How far from a whole number a count may come out."""
+
+RELATIVE_TOLERANCE = 2e-3
+"""The same as a share of the count: logarithms rounded to three decimals, which are met, know it
+to 1e-3.  Of counts above a hundred or two this asks nothing; a cell's many small counts decide."""
 
 
 class CountedCells(NamedTuple):
@@ -124,8 +128,9 @@ def _row(values: Matrix, row: int) -> NDArray[np.float64]:
 
 
 def _whole(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
-    # A float32 logarithm of 9 is known to 1e-6, and so is, relatively, what it is the log of.
-    near: NDArray[np.bool_] = np.abs(counts - np.rint(counts)) <= TOLERANCE + 1e-5 * counts
+    near: NDArray[np.bool_] = (
+        np.abs(counts - np.rint(counts)) <= TOLERANCE + RELATIVE_TOLERANCE * counts
+    )
     return near
 
 

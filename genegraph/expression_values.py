@@ -163,16 +163,40 @@ def prepare(
                [0.   , 9.21 ]], dtype=float32)
     """
     kind = resolve_values(X, values, source=source)
-    X = as_matrix(X, source)
-    summary = _summarise(X, source)
+    X = check_values(X, kind, nonnegative=nonnegative, source=source, fitted=fitted)
+    return _log_normalise(X) if kind == "counts" else as_float32(X)
+
+
+def check_values(
+    X: Any,
+    kind: Kind,
+    *,
+    nonnegative: bool = True,
+    source: str = "adata.X",
+    fitted: bool = False,
+) -> Matrix:
+    """Checks that the values are of a kind, and leaves them as they are.
+
+    Arguments, errors and warnings are those of `prepare`.
+
+    Returns:
+        A numpy array in C order or tidy CSR.
+
+    Example:
+        >>> import numpy as np
+        >>> check_values(np.array([[1, 3], [0, 5]]), "counts").tolist()
+        [[1, 3], [0, 5]]
+    """
+    matrix = as_matrix(X, source)
+    summary = _summarise(matrix, source)
     if kind == "counts":
-        _require_counts(X, summary, source, fitted)
-        return _log_normalise(X, source)
-    if kind == "log1p":
+        _require_counts(matrix, summary, source, fitted)
+        _warn_of_empty_cells(matrix, source)
+    elif kind == "log1p":
         _require_log1p(summary, source, fitted)
     else:
         _require_features(summary, nonnegative, source)
-    return as_float32(X)
+    return matrix
 
 
 class _Summary(NamedTuple):
@@ -291,15 +315,19 @@ def _refuse_unknown(X: Matrix, summary: _Summary, source: str) -> NoReturn:
     )
 
 
-def _log_normalise(X: Matrix, source: str) -> Matrix:
+def _warn_of_empty_cells(X: Matrix, source: str) -> None:
+    num_empty = int((np.asarray(X.sum(axis=1)).ravel() == 0).sum())
+    if num_empty:
+        warnings.warn(
+            f"{num_empty:,} of {X.shape[0]:,} cells in {source} have no counts at all; they "
+            "stay zero and cannot be told apart.",
+            stacklevel=4,
+        )
+
+
+def _log_normalise(X: Matrix) -> Matrix:
     totals = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
     empty = totals == 0
-    if empty.any():
-        warnings.warn(
-            f"{empty.sum():,} of {len(totals):,} cells in {source} have no counts at all; they "
-            "stay zero and cannot be told apart.",
-            stacklevel=3,
-        )
     scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=~empty)
     values = np.empty(X.data.size if sp.issparse(X) else X.size, dtype=np.float32)
     end = 0

@@ -14,9 +14,9 @@ from genegraph.safefile import flatten_tree, read_safe, unflatten_tree, write_sa
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
-FORMAT = 1
+FORMAT = 2
 NOT_SAVED = ("graph", "trainer_options")
-FITTED = ("n_features_in_", "history_", "n_iter_", "values_", "layer_", "scale_")
+FITTED = ("n_features_in_", "history_", "n_iter_", "values_", "layer_", "counted_")
 
 
 def save_model(model: GeneGCNClassifier, path: str | os.PathLike[str]) -> None:

@@ -6,20 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 
-from genegraph.expression_matrix import Matrix
 from genegraph.nn import GeneGCN
 
 OPTIMIZERS = ("sgd", "adam")
 
 LONGEST = 64.0
-"""Typical norm of a scaled cell, where there are genes enough."""
+"""Typical norm of what the head reads of a cell, where there are genes enough."""
 
 DEFAULTS: dict[str, dict[str, float]] = {
-    "sgd": {"lr": 0.05, "weight_decay": 0.03},
+    "sgd": {"lr": 0.05, "weight_decay": 0.02},
     "adam": {"lr": 1e-3, "weight_decay": 0.0},
 }
 
@@ -28,15 +25,16 @@ DEFAULTS: dict[str, dict[str, float]] = {
 class Recipe:
     """What training needs to know beyond the network and the cells.
 
-    * ``"sgd"``: Nesterov momentum 0.9 and a one-cycle learning rate that peaks at ``lr``, on cells
-      scaled by one number (see :meth:`scale`).  Gradients are clipped to norm 1: without that,
-      steps this long end in a network that names every cell alike.  What is validated and kept is
-      a running mean of the weights.
-    * ``"adam"``: the write-up's Adam(0.9, 0.999, 1e-8) at constant ``lr``, neither scaled,
-      clipped nor averaged.
+    * ``"sgd"``: Nesterov momentum 0.9 and a one-cycle learning rate that peaks at ``lr``, on
+      features centred and scaled by one number (see :meth:`scale`).  Gradients are clipped to norm
+      1: without that, steps this long end in a network that names every cell alike.  What is
+      validated and kept is a running mean of the weights.
+    * ``"adam"``: the write-up's Adam(0.9, 0.999, 1e-8) at constant ``lr``; features are
+      neither centred nor scaled, gradients not clipped, weights not averaged.
 
     ``weight_decay`` is the L2 penalty of the layer that reads the genes; all other parameters
-    bear a tenth of it.
+    bear a tenth of it, and the strength of
+    the prior none: a penalty would pull it to one read.
 
     Attributes:
         optimizer: ``"sgd"`` or ``"adam"``.
@@ -81,17 +79,24 @@ class Recipe:
         steps = math.ceil(num_cells / self.batch_size)
         return min(200, max(20, math.ceil(700 / steps)))
 
-    def scale(self, X: Matrix) -> float:
-        r"""Returns the number by which the cells are multiplied, 1 for Adam.
+    def scale(self, num_features: int, variance: float) -> float:
+        r"""Returns the unit :math:`s` of the head's input, 1 for Adam.
 
-        :math:`\min(\sqrt{N}, 64) / \sqrt{\mathrm{mean}_b \lVert x_b \rVert^2}`, so that the
-        learning rate means the same whatever the unit of the values.
+        :math:`\min(3\sqrt{F}, 64) / \sqrt{\sum_k \mathrm{var}_b(x_{bk})}`, so that the learning
+        rate means the same whatever the unit of the values and the number of features.
+
+        Args:
+            num_features: F, how many features the head reads.
+            variance: The sum of their variances over the training cells.
         """
-        squares = float(X.multiply(X).sum()) if sp.issparse(X) else float(np.square(X).sum())
-        if self.optimizer == "adam" or squares == 0:
+        if not self.centers or variance <= 0:
             return 1.0
-        num_cells, num_genes = X.shape
-        return min(math.sqrt(num_genes), LONGEST) / math.sqrt(squares / num_cells)
+        return min(3 * math.sqrt(num_features), LONGEST) / math.sqrt(variance)
+
+    @property
+    def centers(self) -> bool:
+        """Whether the head reads centred and scaled features."""
+        return self.optimizer == "sgd"
 
     @property
     def averages(self) -> bool:
@@ -133,13 +138,14 @@ class Recipe:
 
 
 def _groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The weights that read the genes, and all others, which bear a tenth of the penalty."""
+    """The weights that read the genes, all others but kappa, and kappa."""
     first: list[torch.Tensor] = []
+    free: list[torch.Tensor] = []
     if isinstance(network, GeneGCN):
         linear = (m for m in network.head.modules() if isinstance(m, torch.nn.Linear))
         first = [next(linear).weight]
-    others = [p for p in network.parameters() if all(p is not q for q in first)]
-    groups: list[dict[str, Any]] = [{"params": others, "weight_decay": weight_decay / 10}]
-    if first:
-        groups.append({"params": first, "weight_decay": weight_decay})
-    return groups
+        free = [] if network.shrinkage is None else [network.shrinkage.log_kappa]
+    apart = {id(p) for p in (*first, *free)}
+    others = [p for p in network.parameters() if id(p) not in apart]
+    groups = [(others, weight_decay / 10), (first, weight_decay), (free, 0.0)]
+    return [{"params": part, "weight_decay": decay} for part, decay in groups if part]

@@ -15,12 +15,10 @@ import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
-from numpy.typing import NDArray
 from torch import Tensor
 
-from genegraph.batches import Rows, cell_loader, dense
+from genegraph.batches import CellRows, Rows, cell_inputs, cell_loader
 from genegraph.checkpoint_io import SafeCheckpointIO
-from genegraph.expression_matrix import Matrix
 from genegraph.graph import GeneGraph
 from genegraph.nn import GeneGCN
 from genegraph.progress import EpochProgress
@@ -65,7 +63,8 @@ class CellTypeTask(lightning.LightningModule):
 
     def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
         """Returns the mean loss of a batch and how many cells were named rightly."""
-        logits = self.network(dense(batch), *self._edges)
+        x, depth = cell_inputs(batch)
+        logits = self.network(x, *self._edges, **({} if depth is None else {"depth": depth}))
         loss = F.cross_entropy(logits, batch["y"], weight=self.class_weight)
         return loss, (logits.argmax(1) == batch["y"]).sum()
 
@@ -131,11 +130,31 @@ class CellTypeTask(lightning.LightningModule):
 
 
 class RestoreTask(CellTypeTask):
-    """Mean squared error of an autoencoder that restores its input."""
+    """Mean squared error of an autoencoder that restores what the head would read of a cell.
+
+    Args:
+        autoencoder: The network to train.
+        recipe: Optimiser and schedule.
+        graph: The prior, or None.
+        reader: The network whose head the encoder is for; it is not trained here.
+    """
+
+    def __init__(
+        self,
+        autoencoder: torch.nn.Module,
+        recipe: Recipe,
+        graph: GeneGraph | None,
+        reader: GeneGCN,
+    ) -> None:
+        super().__init__(autoencoder, recipe, graph)
+        self.reader = reader
 
     def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
         """Returns the loss and a zero in place of the number of right names."""
-        x = dense(batch)
+        cells, depth = cell_inputs(batch)
+        with torch.no_grad():
+            features = self.reader.features(cells, *self._edges, depth).flatten(start_dim=1)
+            x = self.reader.head_input(features)
         return F.mse_loss(self.network(x), x), x.new_zeros(())
 
 
@@ -199,8 +218,8 @@ class Fingerprint(Callback):
 
 def train(
     task: CellTypeTask,
-    cells: tuple[Matrix, NDArray[np.int64]],
-    validation: tuple[Matrix, NDArray[np.int64]] | None,
+    cells: CellRows,
+    validation: CellRows | None,
     *,
     device: str = "auto",
     verbose: bool = False,
@@ -212,8 +231,8 @@ def train(
 
     Args:
         task: The network and its loss.
-        cells: Matrix and class numbers of the training cells.
-        validation: The same of the validation cells; None trains to the end, on all cells.
+        cells: The training cells.
+        validation: The validation cells; None trains to the end, on all cells.
         device: Lightning's accelerator: ``"auto"``, ``"cpu"``, ``"cuda"``.
         verbose: Show a progress bar (on terminals).
         checkpoint_dir: Write a checkpoint there after each epoch, and resume from it.
@@ -225,7 +244,7 @@ def train(
         ValueError: If the checkpoint belongs to another fit.
     """
     recipe = task.recipe
-    epochs = recipe.epochs(len(cells[1]))
+    epochs = recipe.epochs(len(cells))
     best = KeepBest()
     # The best weights are kept before the average gives way to the weights in training again.
     callbacks = [best, Fingerprint(fingerprint), *_callbacks(recipe, epochs, verbose)]
@@ -254,8 +273,8 @@ def train(
     with _quiet():
         lightning.Trainer(**options).fit(
             task,
-            cell_loader(*cells, recipe.batch_size, recipe.seed),
-            None if validation is None else cell_loader(*validation, recipe.batch_size),
+            cell_loader(cells, recipe.batch_size, recipe.seed),
+            None if validation is None else cell_loader(validation, recipe.batch_size),
             ckpt_path=resume,
         )
     best.restore(task.network)

@@ -112,7 +112,8 @@ def test_without_graph_and_attention_genes_do_not_mix(adata):
     model = GeneGCNClassifier(**SMALL).fit(adata, "cell_type")
     assert len(list(model.network_.layers)) == 0
     x = torch.rand(2, 12)
-    assert torch.equal(model.network_.smooth(x), x)
+    expected = torch.log1p(1000 * x / x.sum(1, keepdim=True).clamp(min=1))
+    torch.testing.assert_close(model.network_.smooth(x), expected)
 
 
 def test_attention_alone_needs_no_graph(adata):
@@ -233,9 +234,10 @@ def test_a_rare_class_stays_in_training(counts):
 
 def test_patience_sets_cells_aside_and_without_it_all_are_learned_from(counts):
     X, y = counts
-    watched = GeneGCNClassifier(patience=2, **{**SMALL, "max_epochs": 200}).fit(X, y)
+    stuck = {**SMALL, "max_epochs": 200, "lr": 0.0}  # nothing gets better
+    watched = GeneGCNClassifier(patience=2, **stuck).fit(X, y)
     assert "val_loss" in watched.history_[0]
-    assert watched.n_iter_ < 200
+    assert watched.n_iter_ == 3
     assert "val_loss" not in GeneGCNClassifier(**SMALL).fit(X, y).history_[0]
     with pytest.warns(UserWarning, match="No class has cells enough"):
         GeneGCNClassifier(patience=2, **SMALL).fit(X[::30], y[::30])

@@ -52,6 +52,13 @@ def test_cells_that_are_no_counts_are_named():
     assert count_cells(x, "log1p").tolist() == [3, 7]
 
 
+def test_logarithms_rounded_to_three_decimals():
+    counts = _counts()
+    cells = count_cells(np.round(_log(counts), 3), "log1p")
+    np.testing.assert_array_equal(cells.X, counts)
+    np.testing.assert_allclose(cells.depth, counts.sum(1), rtol=2e-3)
+
+
 def test_depth_that_is_known_is_used():
     counts = 5.0 * _counts()  # no step of one read is to be seen
     cells = count_cells(_log(counts), "log1p", depth=counts.sum(1))

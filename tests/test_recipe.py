@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import scipy.sparse as sp
 import torch
 
 from genegraph.nn import GeneGCN
@@ -46,19 +45,24 @@ def test_few_cells_are_seen_more_often():
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1, 1e3])
-def test_scaled_cells_have_the_same_norm_whatever_their_unit(factor):
+def test_what_the_head_reads_has_the_same_spread_whatever_its_unit(factor):
     X = np.random.default_rng(0).random((50, 100)) * factor
-    for matrix in (X, sp.csr_matrix(X)):
-        scaled = matrix * Recipe().scale(matrix)
-        dense = scaled.toarray() if sp.issparse(scaled) else scaled
-        assert np.sqrt((dense**2).sum(1).mean()) == pytest.approx(10)  # sqrt of 100 genes
+    scaled = (X - X.mean(0)) * Recipe().scale(100, X.var(0).sum())
+    assert np.sqrt((scaled**2).sum(1).mean()) == pytest.approx(30)  # 3 times the root of 100
 
 
-def test_scale_of_many_genes_is_bounded_and_of_empty_cells_and_adam_is_one():
-    X = np.ones((3, 10_000))
-    assert Recipe().scale(X) == pytest.approx(0.64)
-    assert Recipe().scale(np.zeros((3, 4))) == 1
-    assert Recipe(optimizer="adam").scale(X) == 1
+def test_scale_of_many_genes_is_bounded_and_of_equal_cells_and_adam_is_one():
+    assert Recipe().scale(10_000, variance=4.0) == pytest.approx(32)
+    assert Recipe().scale(4, variance=0.0) == 1
+    assert Recipe(optimizer="adam").scale(4, variance=4.0) == 1
+
+
+def test_the_strength_of_the_prior_bears_no_penalty():
+    network = GeneGCN(num_genes=5, num_classes=2, hidden_channels=(4,), num_layers=0, kappa=10.0)
+    groups = Recipe(weight_decay=0.5).optimizers(network, 10)["optimizer"].param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert decay[id(network.shrinkage.log_kappa)] == 0
+    assert len(decay) == len(list(network.parameters()))
 
 
 @pytest.mark.parametrize(

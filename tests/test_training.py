@@ -3,6 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from genegraph.batches import CellRows
 from genegraph.nn import GeneGCN
 from genegraph.recipe import Recipe
 from genegraph.training import CellTypeTask, train
@@ -25,7 +26,7 @@ def test_the_best_epoch_comes_back_not_the_last(cells):
     validation = (X[:16], y[:16])
     # So long a step that the loss jumps up and down.
     task = CellTypeTask(network(), Recipe(optimizer="adam", lr=0.5, max_epochs=12, batch_size=8))
-    train(task, (X[16:], y[16:]), validation)
+    train(task, CellRows(X[16:], y[16:]), CellRows(*validation))
     with torch.no_grad():
         logits = task.network(torch.from_numpy(validation[0]))
         loss = F.cross_entropy(logits, torch.from_numpy(validation[1])).item()
@@ -37,7 +38,7 @@ def test_the_best_epoch_comes_back_not_the_last(cells):
 def test_history_tells_the_loss_of_validation_cells(cells):
     X, y = cells
     task = CellTypeTask(network(), Recipe(lr=0.0, max_epochs=1, batch_size=10))
-    train(task, (X[16:], y[16:]), (X[:16], y[:16]))
+    train(task, CellRows(X[16:], y[16:]), CellRows(X[:16], y[:16]))
     with torch.no_grad():
         logits = task.network(torch.from_numpy(X[:16]))
     epoch = task.history[0]
@@ -52,13 +53,13 @@ def test_patience_stops_early(cells):
     X, y = cells
     recipe = Recipe(optimizer="adam", lr=0.0, max_epochs=50, patience=3)
     task = CellTypeTask(network(), recipe)
-    train(task, (X[16:], y[16:]), (X[:16], y[:16]))
+    train(task, CellRows(X[16:], y[16:]), CellRows(X[:16], y[:16]))
     assert len(task.history) == 4
 
 
 def test_without_validation_the_last_weights_stay(cells):
     task = CellTypeTask(network(), Recipe(max_epochs=3))
-    train(task, cells, None)
+    train(task, CellRows(*cells), None)
     assert len(task.history) == 3
     assert "val_loss" not in task.history[0]
 
@@ -67,7 +68,7 @@ def test_a_loss_that_is_no_number_stops_training(cells):
     X, y = cells
     task = CellTypeTask(network(), Recipe(optimizer="adam", lr=1e30, max_epochs=5))
     with pytest.raises(FloatingPointError, match="use a smaller 'lr'"):
-        train(task, (X, y), None)
+        train(task, CellRows(X, y), None)
 
 
 def test_class_weight_weighs_the_loss(cells):
@@ -83,5 +84,5 @@ def test_class_weight_weighs_the_loss(cells):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_mixed_precision_trains_and_clips(cells, optimizer):
     task = CellTypeTask(network(), Recipe(optimizer, lr=0.05, max_epochs=20, batch_size=8))
-    train(task, cells, None, trainer_options={"precision": "bf16-mixed"})
+    train(task, CellRows(*cells), None, trainer_options={"precision": "bf16-mixed"})
     assert task.history[-1]["train_loss"] < 0.8 * task.history[0]["train_loss"]

@@ -11,17 +11,20 @@ from torch_geometric import EdgeIndex
 
 from genegraph.nn.autoencoder import Autoencoder
 from genegraph.nn.gene_graph_conv import GeneGraphConv
+from genegraph.nn.head_input import HeadInput
 from genegraph.nn.residual_head import ResidualHead
 from genegraph.nn.shared_graph import SharedGraph
+from genegraph.nn.shrinkage import GraphShrinkage
 
 
 class GeneGCN(torch.nn.Module):
     r"""Classifies cells from the expression of their genes and a graph of the genes.
 
     .. math::
+        X_0 = x \;\text{ or }\; \mathrm{shrinkage}(x), \qquad
         Z_l = \sum_{g=1}^{\mathrm{graphs}} \mathrm{relu}(G_{lg} X_{l-1} W_{lg}), \qquad
         X_l = X_0 + Z_l \quad (l = 1 \dots \mathrm{num\_layers}), \qquad
-        \mathrm{logits} = \mathrm{head}(X_L)
+        \mathrm{logits} = \mathrm{head}(s(X_L - m))
 
     Every layer adds the cell's *original* features, not the ones before it [1]_: adding those
     would multiply by :math:`I + G` again and again, until the features are those of a smooth
@@ -44,6 +47,12 @@ class GeneGCN(torch.nn.Module):
             weights :math:`n\,\mathrm{softmax}(\gamma_l)` over the :math:`n` parts, all 1 at
             first.
         gene_aware: Attention with parameters per gene.
+        kappa: Take :math:`x` as counts, and shrink them over the graph before the logarithm with
+            this many reads to begin with, see :class:`~genegraph.nn.GraphShrinkage`; None takes
+            :math:`x` as features.
+        head_features: How many of the fused features the head reads; None: all.  Which ones, and
+            :math:`m` and :math:`s`, are set in ``head_input``, a
+            :class:`~genegraph.nn.head_input.HeadInput`.
         conv_options: Further options of every :class:`~genegraph.nn.GeneGraphConv`, such as
             ``attention``, ``attention_function``, ``attention_channels``, ``init`` and
             ``backend``.
@@ -51,6 +60,7 @@ class GeneGCN(torch.nn.Module):
     Shapes:
         - ``x``: ``[num_cells, num_genes]`` or ``[num_cells, num_genes, in_channels]``
         - ``edge_index``, ``edge_weight``: see :class:`~genegraph.nn.GeneGraphConv`
+        - ``depth``: ``[num_cells]``, with ``kappa``; None: the sum of each cell's counts
         - output: logits, ``[num_cells, num_classes]``
 
     Example:
@@ -78,6 +88,8 @@ class GeneGCN(torch.nn.Module):
         norm: bool | None = None,
         fusion: str = "sum",
         gene_aware: bool = False,
+        kappa: float | None = None,
+        head_features: int | None = None,
         **conv_options: Any,
     ) -> None:
         super().__init__()
@@ -85,6 +97,10 @@ class GeneGCN(torch.nn.Module):
             raise ValueError(
                 "'num_layers' must be at least 0 and 'num_graphs' at least 1 "
                 f"(got {num_layers} and {num_graphs})."
+            )
+        if kappa is not None and in_channels != 1:
+            raise ValueError(
+                f"'kappa' needs one count per gene, in_channels=1 (got {in_channels})."
             )
         self.num_genes, self.in_channels, self.residual = num_genes, in_channels, residual
         self.norm = num_layers > 1 if norm is None else norm
@@ -100,15 +116,26 @@ class GeneGCN(torch.nn.Module):
         self.gate_logits: torch.nn.Parameter | None = None
         if fusion == "gate":
             self.gate_logits = torch.nn.Parameter(torch.zeros(num_layers, num_graphs + residual))
-        self.head = ResidualHead(num_genes * in_channels, num_classes, hidden_channels)
+        self.shrinkage = None if kappa is None else GraphShrinkage(kappa)
+        num_features = num_genes * in_channels if head_features is None else head_features
+        self.head_input = HeadInput(num_features)
+        self.head = ResidualHead(num_features, num_classes, hidden_channels)
 
     def forward(
         self,
         x: Tensor,
         edge_index: Tensor | EdgeIndex | None = None,
         edge_weight: Tensor | None = None,
+        depth: Tensor | None = None,
     ) -> Tensor:
-        logits: Tensor = self.head(self.smooth(x, edge_index, edge_weight))
+        if (
+            self.shrinkage is not None and len(self.layers) == 0
+        ):  # spares the genes that nobody reads
+            genes = self.head_input.columns
+            smoothed = self.shrinkage(x, edge_index, edge_weight, depth, genes)
+        else:
+            smoothed = self.smooth(x, edge_index, edge_weight, depth)
+        logits: Tensor = self.head(self.head_input(smoothed))
         return logits
 
     def smooth(
@@ -116,17 +143,35 @@ class GeneGCN(torch.nn.Module):
         x: Tensor,
         edge_index: Tensor | EdgeIndex | None = None,
         edge_weight: Tensor | None = None,
+        depth: Tensor | None = None,
     ) -> Tensor:
-        """Returns the fused features that the head reads, ``[num_cells, genes * channels]``."""
-        return self.features_by_layer(x, edge_index, edge_weight)[-1].flatten(start_dim=1)
+        """Returns the fused features, ``[num_cells, num_genes * in_channels]``."""
+        return self.features_by_layer(x, edge_index, edge_weight, depth)[-1].flatten(start_dim=1)
 
     def features_by_layer(
         self,
         x: Tensor,
         edge_index: Tensor | EdgeIndex | None = None,
         edge_weight: Tensor | None = None,
+        depth: Tensor | None = None,
     ) -> list[Tensor]:
-        """Returns X_0 (the input), X_1, ... X_L, each ``[num_cells, num_genes, in_channels]``."""
+        """Returns X_0, X_1, ... X_L, each ``[num_cells, num_genes, in_channels]``."""
+        original = self.features(x, edge_index, edge_weight, depth)
+        features = [original]
+        for layer, graphs in enumerate(self.layers):
+            assert isinstance(graphs, torch.nn.ModuleList)
+            smoothed = [conv(features[-1], edge_index, edge_weight).relu() for conv in graphs]
+            features.append(self._fuse(layer, original, smoothed))
+        return features
+
+    def features(
+        self,
+        x: Tensor,
+        edge_index: Tensor | EdgeIndex | None = None,
+        edge_weight: Tensor | None = None,
+        depth: Tensor | None = None,
+    ) -> Tensor:
+        """Returns X_0, ``[num_cells, num_genes, in_channels]``."""
         expected = (self.num_genes, self.in_channels)
         original = x.unsqueeze(-1) if x.dim() == 2 else x
         if tuple(original.shape[1:]) != expected:
@@ -134,12 +179,10 @@ class GeneGCN(torch.nn.Module):
                 f"'x' must have shape [num_cells, {self.num_genes}] or [num_cells, "
                 f"{self.num_genes}, {self.in_channels}] (got {list(x.shape)})."
             )
-        features = [original]
-        for layer, graphs in enumerate(self.layers):
-            assert isinstance(graphs, torch.nn.ModuleList)
-            smoothed = [conv(features[-1], edge_index, edge_weight).relu() for conv in graphs]
-            features.append(self._fuse(layer, original, smoothed))
-        return features
+        if self.shrinkage is None:
+            return original
+        shrunk: Tensor = self.shrinkage(original[..., 0], edge_index, edge_weight, depth)
+        return shrunk.unsqueeze(-1)
 
     def _fuse(self, layer: int, original: Tensor, smoothed: list[Tensor]) -> Tensor:
         parts = [*smoothed, original] if self.residual else smoothed

@@ -1,0 +1,135 @@
+"""How a classifier reads the cells it is given: to fit, and to name."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from genegraph.expression import (
+    align_cells,
+    check_values,
+    is_anndata,
+    labels_from_obs,
+    number_from_obs,
+    prepare,
+    read_anndata,
+    resolve_values,
+)
+from genegraph.expression_counts import CountedCells, count_cells
+from genegraph.expression_matrix import Matrix, as_float32, take_columns
+
+if TYPE_CHECKING:
+    from genegraph.classifier import GeneGCNClassifier
+
+
+class ReadCells(NamedTuple):
+    """Cells as the network takes them.
+
+    Attributes:
+        X: Float32 cells x genes: counts where ``depth`` is given, else features.
+        depth: Reads of each cell in all its genes.
+    """
+
+    X: Matrix
+    depth: NDArray[np.float32] | None
+
+    def take(self, rows: NDArray[np.int64]) -> ReadCells:
+        """Returns some of the cells."""
+        return ReadCells(self.X[rows], None if self.depth is None else self.depth[rows])
+
+
+def read_training(
+    model: GeneGCNClassifier, X: Any, y: Any, layer: str | None
+) -> tuple[ReadCells, NDArray[Any]]:
+    """Reads labelled cells, and notes on the model what they are."""
+    if is_anndata(X):
+        matrix, names = read_anndata(X, layer)
+        labels = labels_from_obs(X, y) if isinstance(y, str) else y
+        if labels is None or len(labels) != len(X):
+            raise ValueError(
+                "'y' must name a column of adata.obs or hold one label per cell (got "
+                f"{'None' if labels is None else len(labels)} for {len(X)} cells)."
+            )
+        labels = np.asarray(labels)
+        model.feature_names_in_ = names
+        model.n_features_in_ = len(names)
+    elif layer is not None:
+        raise ValueError(f"'layer' needs an AnnData (got {type(X).__name__}).")
+    else:
+        matrix, labels = validate_data(model, X, y, accept_sparse="csr", dtype="numeric")
+    model.layer_ = layer
+    check_classification_targets(labels)
+    source = _source(X, layer)
+    model.values_ = resolve_values(matrix, model.values, is_anndata(X), source=source)
+    model.counted_ = model.shrinkage is not None and model.values_ != "features"
+    return _as_read(model, matrix, X, fitted=False), labels
+
+
+def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
+    """Reads cells to be named, in the order of the training's genes."""
+    if not is_anndata(X):
+        matrix = validate_data(model, X, accept_sparse="csr", dtype="numeric", reset=False)
+        return in_use(model, _as_read(model, matrix, X, fitted=True))
+    if not hasattr(model, "feature_names_in_"):
+        raise ValueError(
+            "The model was fitted on an array without gene names, so an AnnData cannot be "
+            "matched to it; pass an array with the same columns, or fit on an AnnData."
+        )
+    matrix, names = read_anndata(X, model.layer_)
+    cells = _as_read(model, matrix, X, fitted=True)
+    aligned = align_cells(
+        cells.X,
+        names,
+        model.feature_names_in_,
+        max_missing=model.max_missing,
+        obs_names=X.obs_names,
+    )
+    return in_use(model, ReadCells(aligned, cells.depth))
+
+
+def in_use(model: GeneGCNClassifier, cells: ReadCells) -> ReadCells:
+    """Returns the genes that the network reads, those of its graph."""
+    if model._columns is None:
+        return cells
+    return ReadCells(take_columns(cells.X, model._columns), cells.depth)
+
+
+def _as_read(model: GeneGCNClassifier, matrix: Any, X: Any, fitted: bool) -> ReadCells:
+    source = _source(X, model.layer_)
+    kind, nonnegative = model.values_, model._smooths()
+    depth = None
+    if model.depth is not None and model.counted_:
+        depth = number_from_obs(X, model.depth)
+    if not model.counted_:
+        values = prepare(matrix, kind, nonnegative=nonnegative, source=source, fitted=fitted)
+        return ReadCells(values, None)
+    checked = check_values(matrix, kind, nonnegative=nonnegative, source=source, fitted=fitted)
+    counted = count_cells(checked, kind, depth)
+    if isinstance(counted, CountedCells):
+        return ReadCells(*counted)
+    unclear = (
+        f"{len(counted):,} of the {matrix.shape[0]:,} cells in {source} do not show how many "
+        f"reads they have (the first is cell {counted[0]}), as their values are no multiples of "
+        "one step. Pass raw counts, or name the column of adata.obs that holds each cell's "
+        "total count: depth='total_counts'"
+    )
+    if fitted:
+        raise ValueError(f"{unclear}. The model was fitted on cells that do.")
+    warnings.warn(
+        f"{unclear}; shrinkage=None says that this is as it should be. Without it the graph "
+        "enters after the logarithm only, which is worth less in shallow cells.",
+        stacklevel=5,
+    )
+    model.counted_ = False
+    return ReadCells(as_float32(checked), None)
+
+
+def _source(X: Any, layer: str | None) -> str:
+    if not is_anndata(X):
+        return "X"
+    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"

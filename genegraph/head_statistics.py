@@ -1,0 +1,49 @@
+"""What the head reads is settled before training, on the training cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from genegraph.batches import CellRows, cell_inputs, cell_loader
+from genegraph.nn import GeneGCN
+from genegraph.recipe import Recipe
+
+CELLS_AT_ONCE = 256
+
+
+@torch.no_grad()
+def settle_head_input(
+    network: GeneGCN,
+    cells: CellRows,
+    edges: tuple[Any, Any],
+    recipe: Recipe,
+    device: torch.device,
+) -> None:
+    """Chooses the fused features that vary most, and centres and scales them.
+
+    Args:
+        network: Its ``head_input`` is set, from what its graph layers give as they start.
+        cells: The training cells.
+        edges: ``edge_index`` and ``edge_weight``, on the device.
+        recipe: Says whether to centre, and in what unit.
+        device: Where to compute.
+    """
+    num_features, wanted = network.num_genes * network.in_channels, len(network.head_input.columns)
+    if wanted == num_features and not recipe.centers:
+        return
+    network.to(device)
+    total = torch.zeros(num_features, dtype=torch.float64, device=device)
+    squares = torch.zeros_like(total)
+    for batch in cell_loader(cells, CELLS_AT_ONCE):
+        x, depth = cell_inputs(batch, device)
+        features = network.smooth(x, *edges, depth)
+        total += features.sum(0, dtype=torch.float64)
+        squares += features.square().sum(0, dtype=torch.float64)
+    mean = total / len(cells)
+    variance = (squares / len(cells) - mean.square()).clamp(min=0)
+    columns = variance.argsort(descending=True, stable=True)[:wanted].sort().values
+    scale = recipe.scale(wanted, float(variance[columns].sum()))
+    center = mean[columns] if recipe.centers else torch.zeros(wanted, device=device)
+    network.head_input.set(columns, center, scale)

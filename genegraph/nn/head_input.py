@@ -1,0 +1,51 @@
+"""What the head reads of a cell's features: which ones, around which centre, in which unit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class HeadInput(torch.nn.Module):
+    r"""Hands some features on, centred and scaled by one number.
+
+    .. math::
+        h_k = s\,(x_{i_k} - m_k)
+
+    Everything here is measured on training cells before training, never learned: as it comes,
+    all features are handed on as they are.
+
+    Args:
+        num_features: How many are handed on.
+
+    Shapes:
+        - ``x``: ``[num_cells, num_features_before]``
+        - output: ``[num_cells, num_features]``
+
+    Example:
+        >>> import torch
+        >>> read = HeadInput(2)
+        >>> read.set(torch.tensor([0, 2]), torch.tensor([1.0, 5.0]), 10.0)
+        >>> read(torch.tensor([[1.5, 9.0, 5.0]]))
+        tensor([[5., 0.]])
+    """
+
+    columns: Tensor
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.register_buffer("columns", torch.arange(num_features))
+        self.register_buffer("center", torch.zeros(num_features))
+        self.register_buffer("scale", torch.ones(()))
+
+    def set(self, columns: Tensor, center: Tensor, scale: float) -> None:
+        """Sets positions :math:`i_k`, centre :math:`m_k` and unit :math:`s`."""
+        self.columns.copy_(columns)
+        self.center.copy_(center)
+        self.scale.fill_(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = x if len(self.columns) == x.size(1) else x[:, self.columns]
+        return (chosen - self.center) * self.scale

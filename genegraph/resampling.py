@@ -1,0 +1,78 @@
+"""Training cells met anew: the reads of two cells of a type, as many as one of them has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+
+from genegraph.batches import CellRows, Rows, as_rows
+from genegraph.expression_matrix import Matrix
+
+RESAMPLING_DEPTH = 100.0
+"""A cell of so many reads is resampled every second time it is met."""
+
+
+class ResampledCells(CellRows):
+    r"""Cells for training, some of them resampled within their type.
+
+    A cell of :math:`T` reads is met as it is, or, with probability :math:`100 / (100 + T)`, as
+    about :math:`T` reads out of its own and those of another cell of its type: each read of the two
+    stays with probability :math:`T / (T + T')`.  Where reads are few, which genes of a cell were
+    seen is mostly chance, and this shows the network other such chances; what tells deep cells of a
+    type apart is left as it is.
+
+    What is drawn depends on the seed and the positions asked for, in their order: an epoch
+    resumed is the same epoch.
+
+    Args:
+        X: Counts, float32 cells x genes, dense or CSR.
+        y: Number of each cell's class.
+        depth: Reads of each cell in all genes.
+        seed: Seed of all that is drawn.
+    """
+
+    def __init__(
+        self, X: Matrix, y: NDArray[np.int64], depth: NDArray[np.float32], seed: int
+    ) -> None:
+        super().__init__(X, y, depth)
+        self.seed = seed
+        self._order = np.argsort(y, kind="stable")
+        self._start = np.searchsorted(y[self._order], np.arange(y.max() + 2))
+
+    def __getitem__(self, rows: Any) -> Rows:
+        rng = np.random.default_rng([self.seed, *rows])
+        rows = np.asarray(rows)
+        y, depth = self.y[rows], self.depth[rows]  # type: ignore[index]
+        partner = self._order[rng.integers(self._start[y], self._start[y + 1])]
+        chosen = rng.random(len(rows)) < RESAMPLING_DEPTH / (RESAMPLING_DEPTH + depth)
+        both = depth + self.depth[partner]  # type: ignore[index]
+        share = np.divide(depth, both, out=np.zeros_like(both), where=both > 0)
+        part = self._mixed(rows, partner, chosen, share, rng)
+        return {**as_rows(part), "y": torch.from_numpy(y), "depth": torch.from_numpy(depth)}
+
+    def _mixed(
+        self,
+        rows: NDArray[np.int64],
+        partner: NDArray[np.int64],
+        chosen: NDArray[np.bool_],
+        share: NDArray[np.float32],
+        rng: np.random.Generator,
+    ) -> Any:
+        own, other = self.X[rows], self.X[partner]
+        share = np.where(chosen, share, 1.0)
+        if isinstance(own, np.ndarray):  # draws in the order of a sparse matrix, so as to agree
+            mixed = own + chosen[:, None] * other
+            there = np.nonzero(mixed)
+            mixed[there] = rng.binomial(mixed[there].astype(np.int64), share[there[0]])
+            return mixed.astype(np.float32)
+        keep = sp.diags_array(chosen.astype(np.float32))
+        sums = sp.csr_array(own + keep @ other)
+        sums.eliminate_zeros()
+        sums.sort_indices()
+        kept = rng.binomial(sums.data.astype(np.int64), np.repeat(share, np.diff(sums.indptr)))
+        sums.data = kept.astype(np.float32)
+        return sums
