@@ -347,3 +347,70 @@ def test_a_layer_is_remembered(adata, graph):
     del adata.layers["counts"]
     with pytest.raises(KeyError, match="No layer 'counts'"):
         model.predict(adata)
+
+
+def _logged(adata):
+    logged = adata.copy()
+    values = sp.csr_matrix(adata.X).toarray()
+    logged.X = np.log1p(1e4 * values / values.sum(1, keepdims=True)).astype("float32")
+    return logged
+
+
+def test_logarithms_and_counts_give_the_same_model(adata, graph):
+    logged = _logged(adata)
+    by_counts, by_logs = (
+        GeneGCNClassifier(graph, **SMALL).fit(cells, "cell_type") for cells in (adata, logged)
+    )
+    assert by_logs.values_ == "log1p"
+    assert by_logs.counted_
+    expected = by_counts.predict_proba(adata)
+    np.testing.assert_allclose(by_logs.predict_proba(logged), expected, atol=1e-5)
+
+
+def test_cells_that_do_not_show_their_reads_are_asked_for_their_depth(adata, graph):
+    rng = np.random.default_rng(0)
+    blurred = adata.copy()
+    blurred.X = adata.X.toarray() * rng.uniform(0.5, 1.5, adata.shape)
+    blurred = _logged(blurred)
+    with pytest.warns(UserWarning, match=r"do not show how many reads.*depth='total_counts'"):
+        model = GeneGCNClassifier(graph, **SMALL).fit(blurred, "cell_type")
+    assert model.network_.shrinkage is None
+    assert len(model.network_.layers) == 1
+    counted = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    with pytest.raises(ValueError, match="raw counts"):
+        counted.predict(blurred)
+    logged = _logged(adata)
+    with pytest.raises(ValueError, match="fitted on cells that do"):
+        GeneGCNClassifier(graph, **SMALL).fit(logged, "cell_type").predict(blurred)
+
+
+def test_depth_comes_from_a_column(adata, graph):
+    adata.obs["total_counts"] = np.asarray(adata.X.sum(1)).ravel() * 3.0
+    deep = GeneGCNClassifier(graph, depth="total_counts", **SMALL).fit(adata, "cell_type")
+    shallow = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    assert not np.allclose(deep.predict_proba(adata), shallow.predict_proba(adata), atol=1e-4)
+    with pytest.raises(KeyError, match="did you mean 'total_counts'"):
+        GeneGCNClassifier(graph, depth="total_count", **SMALL).fit(adata, "cell_type")
+    with pytest.raises(TypeError, match="must hold numbers"):
+        GeneGCNClassifier(graph, depth="cell_type", **SMALL).fit(adata, "cell_type")
+    X, y = adata.X, adata.obs["cell_type"].to_numpy()
+    with pytest.raises(TypeError, match="only an AnnData has"):
+        GeneGCNClassifier(depth="total_counts", values="counts", **SMALL).fit(X, y)
+
+
+def test_the_head_reads_as_many_genes_as_asked(adata, graph):
+    model = GeneGCNClassifier(graph, n_top_genes=5, **SMALL).fit(adata, "cell_type")
+    assert model.network_.head.hidden[0].in_features == 5
+    assert model.score(adata, "cell_type") > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shrinkage": 0.0}, "'shrinkage' must be a number of reads above 0, or None"),
+        ({"n_top_genes": 0}, "'n_top_genes' must be at least 1, or None"),
+    ],
+)
+def test_new_options_that_cannot_be_are_refused(adata, options, message):
+    with pytest.raises(ValueError, match=message):
+        GeneGCNClassifier(**options, **SMALL).fit(adata, "cell_type")
