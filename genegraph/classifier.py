@@ -41,8 +41,15 @@ PRETRAINING = "adam"
 class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
     r"""Names cell types from expression, with a gene graph as prior knowledge.
 
-    Each cell's expression :math:`x` is smoothed over graphs of its genes and added to itself, and
-    a fully connected head classifies the sum:
+    A gene's count :math:`c` in a cell of :math:`T` reads is shrunk towards what its neighbours in
+    the prior say, the more the shallower the cell, before the logarithm:
+
+    .. math::
+        x = \log\Big(1 + 10^3\, \frac{c + \kappa A c / T}{T + \kappa}\Big)
+
+    With attention, with ``num_layers``, or where counts are not to be had, :math:`x` is then
+    smoothed over graphs of its genes and added to itself.  A fully connected head classifies the
+    cell:
 
     .. math::
         x \leftarrow x + \mathrm{relu}(G x W), \qquad
@@ -119,6 +126,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
         counted_: Whether the cells are taken as counts, so that ``shrinkage`` applies.
+        target_sum_: What log1p values were found to be normalised to, or None.
 
     Example:
         >>> import numpy as np

@@ -66,6 +66,7 @@ def read_training(
     check_classification_targets(labels)
     source = _source(X, layer)
     model.values_ = resolve_values(matrix, model.values, is_anndata(X), source=source)
+    model.target_sum_ = None
     model.counted_ = model.shrinkage is not None and model.values_ != "features"
     return _as_read(model, matrix, X, fitted=False), labels
 
@@ -109,9 +110,11 @@ def _as_read(model: GeneGCNClassifier, matrix: Any, X: Any, fitted: bool) -> Rea
         values = prepare(matrix, kind, nonnegative=nonnegative, source=source, fitted=fitted)
         return ReadCells(values, None)
     checked = check_values(matrix, kind, nonnegative=nonnegative, source=source, fitted=fitted)
-    counted = count_cells(checked, kind, depth)
+    counted = count_cells(checked, kind, depth, model.target_sum_ if fitted else None)
     if isinstance(counted, CountedCells):
-        return ReadCells(*counted)
+        if not fitted:
+            model.target_sum_ = counted.target_sum
+        return ReadCells(counted.X, counted.depth)
     unclear = (
         f"{len(counted):,} of the {matrix.shape[0]:,} cells in {source} do not show how many "
         f"reads they have (the first is cell {counted[0]}), as their values are no multiples of "

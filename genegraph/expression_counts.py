@@ -26,14 +26,19 @@ class CountedCells(NamedTuple):
         X: Reads, float32 cells x genes, dense or CSR.
         depth: Reads of each cell in all genes, float32; more than the row's sum where genes
             were left out.
+        target_sum: What the cells were normalised to; None for counts.
     """
 
     X: Matrix
     depth: NDArray[np.float32]
+    target_sum: float | None
 
 
 def count_cells(
-    X: Matrix, kind: Kind, depth: NDArray[np.float64] | None = None
+    X: Matrix,
+    kind: Kind,
+    depth: NDArray[np.float64] | None = None,
+    target_sum: float | None = None,
 ) -> CountedCells | NDArray[np.int64]:
     r"""Returns the reads behind checked values, or the positions of cells that do not show them.
 
@@ -47,6 +52,8 @@ def count_cells(
         X: What :func:`genegraph.expression.read_anndata` returned.
         kind: ``"counts"`` or ``"log1p"``.
         depth: Reads of each cell where they are known; the step follows from them.
+        target_sum: What the cells were normalised to, as it was found in the training cells: of a
+            few cells with some of the genes it cannot be told.  None finds it.
 
     Raises:
         ValueError: If ``depth`` does not fit the cells.
@@ -70,8 +77,8 @@ def count_cells(
                 f"A cell's depth must be at least the sum of its counts (got {total[short[0]]:g} "
                 f"reads for counts of {sums[short[0]]:g} in cell {short[0]})."
             )
-        return CountedCells(_float32(values), total.astype(np.float32))
-    target = _target(sums)
+        return CountedCells(_float32(values), total.astype(np.float32), None)
+    target = _target(sums) if target_sum is None else target_sum
     steps = _steps(values) if depth is None else np.divide(target, np.maximum(depth, 1))
     counts = _divided(values, steps)
     blurred = _not_whole(counts)
@@ -80,7 +87,7 @@ def count_cells(
     unclear = np.flatnonzero(blurred | (reads > total * (1 + TOLERANCE)))
     if len(unclear):
         return unclear
-    return CountedCells(_rounded(counts), np.rint(total).astype(np.float32))
+    return CountedCells(_rounded(counts), np.rint(total).astype(np.float32), target)
 
 
 def _check_depth(depth: NDArray[np.float64], num_cells: int) -> None:

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 NOT_SAVED = ("graph", "trainer_options")
-FITTED = ("n_features_in_", "history_", "n_iter_", "values_", "layer_", "counted_")
+FITTED = (
+    "n_features_in_",
+    "history_",
+    "n_iter_",
+    "values_",
+    "layer_",
+    "counted_",
+    "target_sum_",
+)
 
 
 def save_model(model: GeneGCNClassifier, path: str | os.PathLike[str]) -> None:

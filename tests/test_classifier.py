@@ -367,6 +367,15 @@ def test_logarithms_and_counts_give_the_same_model(adata, graph):
     np.testing.assert_allclose(by_logs.predict_proba(logged), expected, atol=1e-5)
 
 
+def test_a_cell_alone_is_named_as_among_others(adata, graph, tmp_path):
+    some = _logged(adata)[:, :10].copy()  # of a single cell nobody can tell what it summed to
+    model = GeneGCNClassifier(graph, values="log1p", **SMALL).fit(some, "cell_type")
+    model.save(tmp_path / "model")
+    expected = model.predict_proba(some)[:1]
+    for each in (model, GeneGCNClassifier.load(tmp_path / "model")):
+        np.testing.assert_allclose(each.predict_proba(some[:1]), expected, atol=1e-6)
+
+
 def test_cells_that_do_not_show_their_reads_are_asked_for_their_depth(adata, graph):
     rng = np.random.default_rng(0)
     blurred = adata.copy()

@@ -35,6 +35,16 @@ def test_a_subset_of_the_genes_shows_the_depth_of_all():
     np.testing.assert_array_equal(cells.X.toarray(), counts[:, :100])
 
 
+def test_one_cell_with_some_of_the_genes_is_what_it_is_among_others():
+    counts = _counts()
+    logs = _log(counts)[:, :100]
+    among_others = count_cells(logs, "log1p")
+    assert among_others.target_sum == 1e4
+    alone = count_cells(logs[:1], "log1p", target_sum=among_others.target_sum)
+    np.testing.assert_array_equal(alone.X, among_others.X[:1])
+    assert alone.depth == among_others.depth[0] == counts[0].sum()
+
+
 def test_a_cell_without_single_reads():
     counts = np.array([[2.0, 3.0, 5.0, 0.0], [1.0, 0.0, 4.0, 2.0]])
     cells = count_cells(_log(counts), "log1p")

@@ -128,10 +128,8 @@ class GeneGCN(torch.nn.Module):
         edge_weight: Tensor | None = None,
         depth: Tensor | None = None,
     ) -> Tensor:
-        if (
-            self.shrinkage is not None and len(self.layers) == 0
-        ):  # spares the genes that nobody reads
-            genes = self.head_input.columns
+        if self.shrinkage is not None and len(self.layers) == 0:
+            genes = self.head_input.columns  # spares those that nobody reads
             smoothed = self.shrinkage(x, edge_index, edge_weight, depth, genes)
         else:
             smoothed = self.smooth(x, edge_index, edge_weight, depth)
