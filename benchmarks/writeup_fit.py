@@ -102,6 +102,7 @@ def _options(row: Row, seed: int, max_epochs: int) -> dict[str, Any]:
         "shrinkage": None,
         "n_top_genes": None,
         "hidden_channels": (256, 128),
+        "num_heads": 1,
         "max_epochs": few if row.few_epochs else max_epochs,
         "patience": None if row.few_epochs else 5,
         "random_state": seed + row.shift,

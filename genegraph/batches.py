@@ -15,7 +15,8 @@ from genegraph.expression_matrix import Matrix
 
 Rows = dict[str, Tensor]
 """Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR); with them
-the number of their class, ``y``, and how many reads they have, ``depth``, where these are known."""
+the number of their class, ``y``, how many reads they have, ``depth``, and the share of the cells
+they belong to, ``fold``, where these are known."""
 
 
 class CellRows(Dataset[Rows]):
@@ -25,6 +26,8 @@ class CellRows(Dataset[Rows]):
         X: Float32 cells x genes, dense or CSR.
         y: Number of each cell's class; None where labels play no part.
         depth: Reads of each cell, where ``X`` holds counts.
+        fold: Which heads of a committee never learn from the cell: heads ``fold``,
+            ``fold + num_folds`` and so on; -1 for none.
     """
 
     def __init__(
@@ -32,19 +35,22 @@ class CellRows(Dataset[Rows]):
         X: Matrix,
         y: NDArray[np.int64] | None = None,
         depth: NDArray[np.float32] | None = None,
+        fold: NDArray[np.int64] | None = None,
     ) -> None:
-        self.X, self.y, self.depth = X, y, depth
+        self.X, self.y, self.depth, self.fold = X, y, depth, fold
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
     def __getitem__(self, rows: Any) -> Rows:
-        batch = as_rows(self.X[rows])
-        if self.y is not None:
-            batch["y"] = torch.from_numpy(self.y[rows])
-        if self.depth is not None:
-            batch["depth"] = torch.from_numpy(self.depth[rows])
-        return batch
+        return {**as_rows(self.X[rows]), **self.known(np.asarray(rows))}
+
+    def known(self, rows: NDArray[np.int64]) -> Rows:
+        """Returns what is known of cells beside their expression."""
+        parts = {"y": self.y, "depth": self.depth, "fold": self.fold}
+        return {
+            name: torch.from_numpy(part[rows]) for name, part in parts.items() if part is not None
+        }
 
 
 def as_rows(part: Any) -> Rows:
@@ -109,4 +115,5 @@ class BatchOrder(Sampler[list[int]]):
 def cell_loader(cells: Dataset[Rows], batch_size: int, seed: int | None = None) -> DataLoader[Rows]:
     """Returns a loader of cells in :class:`BatchOrder`."""
     order = BatchOrder(len(cells), batch_size, seed)  # type: ignore[arg-type]
-    return DataLoader(cells, sampler=order, batch_size=None)
+    # A generator of its own: without one, each pass would draw from the caller's.
+    return DataLoader(cells, sampler=order, batch_size=None, generator=torch.Generator())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from genegraph.classifier_network import smooths
 from genegraph.expression import (
     align_cells,
     check_values,
@@ -93,6 +94,32 @@ def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
     return in_use(model, ReadCells(aligned, cells.depth))
 
 
+def read_groups(X: Any, groups: Any, num_cells: int) -> NDArray[Any] | None:
+    """Returns the group of each cell, from a column of ``obs`` or one value per cell."""
+    if groups is None:
+        return None
+    if isinstance(groups, str):
+        if not is_anndata(X):
+            raise ValueError(
+                f"'groups' must hold one value per cell where the cells are no AnnData (got "
+                f"{groups!r})."
+            )
+        groups = labels_from_obs(X, groups)
+    values = np.asarray(groups)
+    if values.shape != (num_cells,):
+        raise ValueError(
+            f"'groups' must hold one value per cell (got shape {values.shape} for {num_cells} "
+            "cells)."
+        )
+    names = np.unique(values)
+    if len(names) < 2:
+        raise ValueError(
+            f"'groups' must name at least 2 groups (got 1 group: {names.tolist()[0]!r}); leave it "
+            "out where there is nothing to keep apart."
+        )
+    return values
+
+
 def in_use(model: GeneGCNClassifier, cells: ReadCells) -> ReadCells:
     """Returns the genes that the network reads, those of its graph."""
     if model._columns is None:
@@ -102,7 +129,7 @@ def in_use(model: GeneGCNClassifier, cells: ReadCells) -> ReadCells:
 
 def _as_read(model: GeneGCNClassifier, matrix: Any, X: Any, fitted: bool) -> ReadCells:
     source = _source(X, model.layer_)
-    kind, nonnegative = model.values_, model._smooths()
+    kind, nonnegative = model.values_, smooths(model)
     depth = None
     if model.depth is not None and model.counted_:
         depth = number_from_obs(X, model.depth)

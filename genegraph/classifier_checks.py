@@ -68,6 +68,8 @@ def check_options(model: GeneGCNClassifier) -> None:
         raise ValueError(
             f"'n_top_genes' must be at least 1, or None for all (got {model.n_top_genes!r})."
         )
+    if model.num_heads < 1:
+        raise ValueError(f"'num_heads' must be at least 1 (got {model.num_heads!r}).")
     if not 0 <= model.max_missing <= 1:
         raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {model.max_missing!r}).")
     if model.device == "cuda" and not torch.cuda.is_available():
@@ -83,8 +85,13 @@ def check_options(model: GeneGCNClassifier) -> None:
         )
 
 
-def fingerprint_of(model: GeneGCNClassifier, cells: ReadCells, codes: NDArray[np.int64]) -> str:
-    """Returns a hash of cells, labels, graph and settings.
+def fingerprint_of(
+    model: GeneGCNClassifier,
+    cells: ReadCells,
+    codes: NDArray[np.int64],
+    groups: NDArray[Any] | None,
+) -> str:
+    """Returns a hash of cells, labels, groups, graph and settings.
 
     How a fit runs (device, verbosity) does not count.
 
@@ -92,6 +99,7 @@ def fingerprint_of(model: GeneGCNClassifier, cells: ReadCells, codes: NDArray[np
         model: Its parameters and its graph, aligned and normalised.
         cells: The cells as the network takes them.
         codes: Number of each cell's class.
+        groups: The group of each cell, or None.
     """
     settings = {k: v for k, v in sorted(model.get_params().items()) if k not in NOT_IN_FINGERPRINT}
     if not isinstance(model.random_state, numbers.Integral):
@@ -99,6 +107,8 @@ def fingerprint_of(model: GeneGCNClassifier, cells: ReadCells, codes: NDArray[np
     graph = None if model.graph_ is None else model.graph_.content_hash
     features, depth = cells
     digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
+    if groups is not None:
+        digest.update(repr(groups.tolist()).encode())
     parts = (features.data, features.indices) if sp.issparse(features) else (features,)
     for part in (*parts, codes, *([] if depth is None else [depth])):
         digest.update(np.ascontiguousarray(part).tobytes())

@@ -6,15 +6,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 
+from genegraph.classifier_network import align_graph, build_network
 from genegraph.graph import GeneGraph
 from genegraph.safefile import flatten_tree, read_safe, unflatten_tree, write_safe
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
-FORMAT = 2
+FORMAT = 3
 NOT_SAVED = ("graph", "trainer_options")
 FITTED = (
     "n_features_in_",
@@ -24,6 +26,7 @@ FITTED = (
     "layer_",
     "counted_",
     "target_sum_",
+    "temperature_",
 )
 
 
@@ -40,12 +43,27 @@ def save_model(model: GeneGCNClassifier, path: str | os.PathLike[str]) -> None:
         "genes": None,
         "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
         "network": dict(model.network_.state_dict()),
+        "held_out": _held_out(model),
         "graph": None if model._aligned is None else model._aligned.to_state(),
     }
     if hasattr(model, "feature_names_in_"):
         state["genes"] = [str(name) for name in model.feature_names_in_]
     tree, tensors = flatten_tree(state)
     write_safe(path, tensors, {"model": tree}, kind="model", version=FORMAT)
+
+
+def _held_out(model: GeneGCNClassifier) -> dict[str, np.ndarray] | None:
+    """The held-out cells as numbers."""
+    held = model.held_out_
+    if held is None:
+        return None
+    place = {label: code for code, label in enumerate(model.classes_.tolist())}
+    return {
+        "rows": held.index.to_numpy(np.int64),
+        "label": held["label"].map(place).to_numpy(np.int64),
+        "predicted": held["predicted"].map(place).to_numpy(np.int64),
+        "confidence": held["confidence"].to_numpy(),
+    }
 
 
 def load_model(cls: type[GeneGCNClassifier], path: str | os.PathLike[str]) -> GeneGCNClassifier:
@@ -70,11 +88,18 @@ def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClas
     model.classes_ = np.array(state["classes"], dtype=np.dtype(state["classes_dtype"]))
     for name in FITTED:
         setattr(model, name, state["fitted"][name])
+    held = state["held_out"]
+    model.held_out_ = None
+    if held is not None:
+        named = {part: model.classes_[held[part]] for part in ("label", "predicted")}
+        model.held_out_ = pd.DataFrame(
+            {**named, "confidence": held["confidence"]}, index=held["rows"]
+        )
     if state["genes"] is not None:
         model.feature_names_in_ = np.array(state["genes"], dtype=object)
-    model._align_graph()
+    align_graph(model)
     in_use = model.n_features_in_ if model.graph_ is None else model.graph_.num_genes
-    model.network_ = model._build(in_use)
+    model.network_ = build_network(model, in_use)
     model.network_.load_state_dict(state["network"])
     model.network_.eval()
     return model

@@ -15,10 +15,10 @@ OPTIMIZERS = ("sgd", "adam")
 LONGEST = 64.0
 """Typical norm of what the head reads of a cell, where there are genes enough."""
 
-DEFAULTS: dict[str, dict[str, float]] = {
-    "sgd": {"lr": 0.05, "weight_decay": 0.02},
-    "adam": {"lr": 1e-3, "weight_decay": 0.0},
-}
+LEARNING_RATES = {"sgd": 0.05, "adam": 1e-3}
+
+PENALTY, LARGEST_PENALTY = 75.0, 0.1
+"""The weight decay of SGD is the first by the number of training cells, at most the second."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,15 @@ class Recipe:
       neither centred nor scaled, gradients not clipped, weights not averaged.
 
     ``weight_decay`` is the L2 penalty of the layer that reads the genes; all other parameters
-    bear a tenth of it, and the strength of
-    the prior none: a penalty would pull it to one read.
+    bear a tenth of it, and the strength of the prior none: a penalty would pull it to one read.
+    By default it falls with the number of cells, as a prior's weight does (scikit-learn's
+    ``C`` says the same), so that a type of twenty cells is learned among a hundred thousand
+    others as it is among five hundred.
 
     Attributes:
         optimizer: ``"sgd"`` or ``"adam"``.
         lr: Learning rate; None takes the optimiser's own default.
-        weight_decay: L2 penalty of the first layer; None likewise.
+        weight_decay: L2 penalty of the first layer; None: see :meth:`penalty`.
         batch_size: Cells per step.
         max_epochs: Passes over the training cells; None: see :meth:`epochs`.
         patience: Stop after so many epochs without a better validation loss; None never does.
@@ -79,7 +81,7 @@ class Recipe:
         steps = math.ceil(num_cells / self.batch_size)
         return min(200, max(20, math.ceil(700 / steps)))
 
-    def scale(self, num_features: int, variance: float) -> float:
+    def scale(self, num_features: int, variance: torch.Tensor) -> torch.Tensor:
         r"""Returns the unit :math:`s` of the head's input, 1 for Adam.
 
         :math:`\min(3\sqrt{F}, 64) / \sqrt{\sum_k \mathrm{var}_b(x_{bk})}`, so that the learning
@@ -87,11 +89,12 @@ class Recipe:
 
         Args:
             num_features: F, how many features the head reads.
-            variance: The sum of their variances over the training cells.
+            variance: The sum of their variances over the training cells, for each view.
         """
-        if not self.centers or variance <= 0:
-            return 1.0
-        return min(3 * math.sqrt(num_features), LONGEST) / math.sqrt(variance)
+        if not self.centers:
+            return torch.ones_like(variance)
+        length = min(3 * math.sqrt(num_features), LONGEST)
+        return torch.where(variance > 0, length / variance.sqrt(), 1.0)
 
     @property
     def centers(self) -> bool:
@@ -105,27 +108,39 @@ class Recipe:
 
     @property
     def clip(self) -> float | None:
-        """Largest norm of the gradient, None for no clipping."""
+        """Largest norm of each head's gradient, None for no clipping."""
         return 1.0 if self.optimizer == "sgd" else None
 
-    def setting(self, name: str) -> float:
-        """Returns ``lr`` or ``weight_decay``, or the optimiser's default for it."""
-        value = getattr(self, name)
-        return DEFAULTS[self.optimizer][name] if value is None else float(value)
+    @property
+    def learning_rate(self) -> float:
+        """``lr``, or the optimiser's own."""
+        return LEARNING_RATES[self.optimizer] if self.lr is None else self.lr
+
+    def penalty(self, num_cells: int) -> float:
+        """Returns ``weight_decay``, or the optimiser's own: none for Adam.
+
+        Example:
+            >>> Recipe().penalty(100_000), Recipe().penalty(90), Recipe("adam").penalty(90)
+            (0.00075, 0.1, 0.0)
+        """
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return min(PENALTY / num_cells, LARGEST_PENALTY) if self.optimizer == "sgd" else 0.0
 
     def optimizers(
-        self, network: torch.nn.Module, num_steps: int, fused: bool = True
+        self, network: torch.nn.Module, num_steps: int, num_cells: int, fused: bool = True
     ) -> dict[str, Any]:
         """Returns what Lightning's ``configure_optimizers`` wants.
 
         Args:
             network: Its parameters are trained.
             num_steps: Length of the schedule.
+            num_cells: Cells to learn from.
             fused: Update all of a parameter in one pass: on a CPU a sixth of the time.  Lightning
                 refuses to clip gradients then in mixed precision.
         """
-        lr = self.setting("lr")
-        groups = _groups(network, self.setting("weight_decay"))
+        lr = self.learning_rate
+        groups = _groups(network, self.penalty(num_cells))
         if self.optimizer == "adam":
             adam = torch.optim.Adam(groups, lr=lr, betas=(0.9, 0.999), eps=1e-8, fused=fused)
             return {"optimizer": adam}
@@ -142,8 +157,8 @@ def _groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any
     first: list[torch.Tensor] = []
     free: list[torch.Tensor] = []
     if isinstance(network, GeneGCN):
-        linear = (m for m in network.head.modules() if isinstance(m, torch.nn.Linear))
-        first = [next(linear).weight]
+        for head in network.head.heads:
+            first.append(next(m for m in head.modules() if isinstance(m, torch.nn.Linear)).weight)
         free = [] if network.shrinkage is None else [network.shrinkage.log_kappa]
     apart = {id(p) for p in (*first, *free)}
     others = [p for p in network.parameters() if id(p) not in apart]

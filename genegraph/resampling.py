@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
 from genegraph.batches import CellRows, Rows, as_rows
@@ -21,7 +20,8 @@ class ResampledCells(CellRows):
 
     A cell of :math:`T` reads is met as it is, or, with probability :math:`100 / (100 + T)`, as
     about :math:`T` reads out of its own and those of another cell of its type: each read of the two
-    stays with probability :math:`T / (T + T')`.  Where reads are few, which genes of a cell were
+    stays with probability :math:`T / (T + T')`.  The other cell is of the same fold, so that what a
+    head is kept from stays unknown to it.  Where reads are few, which genes of a cell were
     seen is mostly chance, and this shows the network other such chances; what tells deep cells of a
     type apart is left as it is.
 
@@ -32,27 +32,35 @@ class ResampledCells(CellRows):
         X: Counts, float32 cells x genes, dense or CSR.
         y: Number of each cell's class.
         depth: Reads of each cell in all genes.
+        fold: See :class:`~genegraph.batches.CellRows`.
         seed: Seed of all that is drawn.
     """
 
     def __init__(
-        self, X: Matrix, y: NDArray[np.int64], depth: NDArray[np.float32], seed: int
+        self,
+        X: Matrix,
+        y: NDArray[np.int64],
+        depth: NDArray[np.float32],
+        fold: NDArray[np.int64],
+        seed: int,
     ) -> None:
-        super().__init__(X, y, depth)
+        super().__init__(X, y, depth, fold)
         self.seed = seed
-        self._order = np.argsort(y, kind="stable")
-        self._start = np.searchsorted(y[self._order], np.arange(y.max() + 2))
+        kind = y * (fold.max() + 2) + fold + 1
+        self._order = np.argsort(kind, kind="stable")
+        self._first = np.searchsorted(kind[self._order], kind)
+        self._end = np.searchsorted(kind[self._order], kind, side="right")
 
     def __getitem__(self, rows: Any) -> Rows:
         rng = np.random.default_rng([self.seed, *rows])
         rows = np.asarray(rows)
-        y, depth = self.y[rows], self.depth[rows]  # type: ignore[index]
-        partner = self._order[rng.integers(self._start[y], self._start[y + 1])]
+        depth = self.depth[rows]  # type: ignore[index]
+        partner = self._order[rng.integers(self._first[rows], self._end[rows])]
         chosen = rng.random(len(rows)) < RESAMPLING_DEPTH / (RESAMPLING_DEPTH + depth)
         both = depth + self.depth[partner]  # type: ignore[index]
         share = np.divide(depth, both, out=np.zeros_like(both), where=both > 0)
         part = self._mixed(rows, partner, chosen, share, rng)
-        return {**as_rows(part), "y": torch.from_numpy(y), "depth": torch.from_numpy(depth)}
+        return {**as_rows(part), **self.known(rows)}
 
     def _mixed(
         self,

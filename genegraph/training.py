@@ -29,26 +29,31 @@ LAST = "last.ckpt"
 
 
 class CellTypeTask(lightning.LightningModule):
-    """Cross-entropy of a network that names cell types.
+    """Cross-entropy of a network that names cell types, head by head.
 
     Args:
-        network: Called as ``network(x, edge_index, edge_weight)``.
+        network: The network; heads ``m`` with ``m % num_folds`` equal to a cell's ``fold`` do not
+            learn from it.
         recipe: Optimiser and schedule.
         graph: The prior, or None.
         class_weight: Weight of each class in the loss, or None.
+        num_folds: How many folds the cells are in.
     """
 
     def __init__(
         self,
-        network: torch.nn.Module,
+        network: GeneGCN,
         recipe: Recipe,
         graph: GeneGraph | None = None,
         class_weight: Tensor | None = None,
+        num_folds: int = 1,
     ) -> None:
         super().__init__()
         self.network, self.recipe, self.graph = network, recipe, graph
+        self.num_folds = num_folds
         self.class_weight: Tensor | None
         self.register_buffer("class_weight", class_weight, persistent=False)
+        self.num_cells = 1
         self.history: list[dict[str, float]] = []
         self._edges: tuple[Tensor | None, Tensor | None] = (None, None)
         self._sums = {"train": torch.zeros(3), "val": torch.zeros(3)}
@@ -62,15 +67,48 @@ class CellTypeTask(lightning.LightningModule):
         self._sums = {part: torch.zeros(3, device=self.device) for part in self._sums}
 
     def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
-        """Returns the mean loss of a batch and how many cells were named rightly."""
+        """Returns the mean loss of the heads, and how many cells they name rightly together."""
         x, depth = cell_inputs(batch)
-        logits = self.network(x, *self._edges, **({} if depth is None else {"depth": depth}))
-        loss = F.cross_entropy(logits, batch["y"], weight=self.class_weight)
-        return loss, (logits.argmax(1) == batch["y"]).sum()
+        votes = self.network.votes(x, *self._edges, depth)
+        learned = self._learned(batch, votes)
+        weight = learned if self.class_weight is None else learned * self.class_weight[batch["y"]]
+        labels = batch["y"].expand(len(votes), -1)
+        losses = F.cross_entropy(votes.movedim(-1, 1), labels, reduction="none")
+        total = weight.sum(1)
+        means = (losses * weight).sum(1) / torch.where(total > 0, total, 1.0)
+        named = votes.mean(0).argmax(1)
+        return means.mean(), (named == batch["y"]).sum()
+
+    def _learned(self, batch: Rows, votes: Tensor) -> Tensor:
+        """One for each head and cell, zero where the head is kept from the cell."""
+        if "fold" not in batch:
+            return votes.new_ones(votes.shape[:2])
+        heads = torch.arange(len(votes), device=votes.device) % self.num_folds
+        return (heads[:, None] != batch["fold"]).to(votes.dtype)
 
     def training_step(self, batch: Rows, batch_idx: int) -> Tensor:
         """One step; sums stay on the device until the epoch ends."""
-        return self._count("train", batch)
+        return self._count("train", batch) * self.num_heads
+
+    @property
+    def num_heads(self) -> int:
+        """Each head's steps are as long as if it were alone: their losses add up."""
+        return len(self.network.head.heads)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips each head's gradient by itself, and that of what they share."""
+        if gradient_clip_val is None:
+            return
+        parts = [list(head.parameters()) for head in self.network.head.heads]
+        theirs = {id(p) for part in parts for p in part}
+        parts.append([p for p in self.network.parameters() if id(p) not in theirs])
+        for part in parts:
+            torch.nn.utils.clip_grad_norm_(part, gradient_clip_val)
 
     def validation_step(self, batch: Rows, batch_idx: int) -> None:
         """One batch of validation cells."""
@@ -94,7 +132,7 @@ class CellTypeTask(lightning.LightningModule):
         if not np.isfinite(means["train_loss"]):
             raise FloatingPointError(
                 f"The training loss became {means['train_loss']} in epoch {self.current_epoch + 1}"
-                f"; use a smaller 'lr' (got {self.recipe.setting('lr')})."
+                f"; use a smaller 'lr' (got {self.recipe.learning_rate})."
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -111,7 +149,7 @@ class CellTypeTask(lightning.LightningModule):
         """See :meth:`genegraph.recipe.Recipe.optimizers`."""
         num_steps = int(self.trainer.estimated_stepping_batches)
         mixed = "mixed" in str(self.trainer.precision)
-        return self.recipe.optimizers(self.network, num_steps, fused=not mixed)
+        return self.recipe.optimizers(self.network, num_steps, self.num_cells, fused=not mixed)
 
     def epoch_means(self) -> dict[str, float]:
         """Losses and accuracies of the epoch so far."""
@@ -146,8 +184,13 @@ class RestoreTask(CellTypeTask):
         graph: GeneGraph | None,
         reader: GeneGCN,
     ) -> None:
-        super().__init__(autoencoder, recipe, graph)
+        super().__init__(autoencoder, recipe, graph)  # type: ignore[arg-type]
         self.reader = reader
+
+    @property
+    def num_heads(self) -> int:
+        """An autoencoder is one."""
+        return 1
 
     def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
         """Returns the loss and a zero in place of the number of right names."""
@@ -244,6 +287,7 @@ def train(
         ValueError: If the checkpoint belongs to another fit.
     """
     recipe = task.recipe
+    task.num_cells = len(cells)
     epochs = recipe.epochs(len(cells))
     best = KeepBest()
     # The best weights are kept before the average gives way to the weights in training again.

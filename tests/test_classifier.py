@@ -112,7 +112,8 @@ def test_without_graph_and_attention_genes_do_not_mix(adata):
     model = GeneGCNClassifier(**SMALL).fit(adata, "cell_type")
     assert len(list(model.network_.layers)) == 0
     x = torch.rand(2, 12)
-    expected = torch.log1p(1000 * x / x.sum(1, keepdim=True).clamp(min=1))
+    share = x / x.sum(1, keepdim=True).clamp(min=1)
+    expected = torch.stack([torch.log1p(unit * share) for unit in (1e3, 1e4, 1e3)], dim=-1)
     torch.testing.assert_close(model.network_.smooth(x), expected)
 
 
@@ -397,7 +398,7 @@ def test_depth_comes_from_a_column(adata, graph):
     adata.obs["total_counts"] = np.asarray(adata.X.sum(1)).ravel() * 3.0
     deep = GeneGCNClassifier(graph, depth="total_counts", **SMALL).fit(adata, "cell_type")
     shallow = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
-    assert not np.allclose(deep.predict_proba(adata), shallow.predict_proba(adata), atol=1e-4)
+    assert not np.allclose(deep.predict_proba(adata), shallow.predict_proba(adata), atol=1e-5)
     with pytest.raises(KeyError, match="did you mean 'total_counts'"):
         GeneGCNClassifier(graph, depth="total_count", **SMALL).fit(adata, "cell_type")
     with pytest.raises(TypeError, match="must hold numbers"):
@@ -409,7 +410,7 @@ def test_depth_comes_from_a_column(adata, graph):
 
 def test_the_head_reads_as_many_genes_as_asked(adata, graph):
     model = GeneGCNClassifier(graph, n_top_genes=5, **SMALL).fit(adata, "cell_type")
-    assert model.network_.head.hidden[0].in_features == 5
+    assert model.network_.head.heads[0].hidden[0].in_features == 5
     assert model.score(adata, "cell_type") > 0.9
 
 
@@ -423,3 +424,121 @@ def test_the_head_reads_as_many_genes_as_asked(adata, graph):
 def test_new_options_that_cannot_be_are_refused(adata, options, message):
     with pytest.raises(ValueError, match=message):
         GeneGCNClassifier(**options, **SMALL).fit(adata, "cell_type")
+
+
+def _noisy(adata, share=0.5):
+    """Some labels are wrong, so that confidence has something to say."""
+    cells = adata.copy()
+    labels = cells.obs["cell_type"].astype(str).to_numpy().copy()
+    rng = np.random.default_rng(0)
+    wrong = rng.random(len(labels)) < share
+    labels[wrong] = rng.permutation(labels[wrong])
+    cells.obs["cell_type"] = labels
+    return cells
+
+
+def test_held_out_cells_are_named_by_heads_that_have_not_learned_from_them(adata, graph):
+    cells = _noisy(adata)
+    options = {**SMALL, "max_epochs": 150, "batch_size": 8, "weight_decay": 0.0}
+    model = GeneGCNClassifier(graph, **options).fit(cells, "cell_type")
+    held = model.held_out_
+    assert held.index.tolist() == list(range(120))
+    assert (held["label"] == cells.obs["cell_type"].to_numpy()).all()
+    # The noise can be learned by heart, but not guessed.
+    right = (held["label"] == held["predicted"]).mean()
+    assert 0.4 < right < model.score(cells, "cell_type") - 0.05
+    reliability = model.reliability()
+    assert reliability.correct.mean() == right
+    assert model.temperature_ > 1
+    assert reliability.confidence.mean() == pytest.approx(reliability.correct.mean(), abs=0.1)
+
+
+def test_reliability_on_new_cells(adata, graph):
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata[::2], "cell_type")
+    shown = model.reliability(adata[1::2], "cell_type")
+    assert shown.correct.mean() == model.score(adata[1::2], "cell_type")
+    renamed = np.array(["another"] * 60)
+    assert not model.reliability(adata[1::2], renamed).correct.any()
+    with pytest.raises(ValueError, match="'X' and 'y' must be given together"):
+        model.reliability(adata)
+
+
+def test_one_head_holds_nothing_out_unless_it_is_patient(adata):
+    model = GeneGCNClassifier(num_heads=1, **SMALL).fit(adata, "cell_type")
+    assert model.temperature_ == 1
+    with pytest.raises(ValueError, match="No cells were held out in fit"):
+        model.reliability()
+    patient = GeneGCNClassifier(num_heads=1, patience=5, **SMALL).fit(adata, "cell_type")
+    assert len(patient.held_out_) == 12
+    assert patient.temperature_ != 1
+
+
+def test_unsure_cells_are_unknown(adata, graph, tmp_path):
+    cells = _noisy(adata)
+    model = GeneGCNClassifier(graph, **SMALL).fit(cells, "cell_type")
+    sure = model.predict_proba(cells).max(1)
+    threshold = float(np.median(sure))
+    named = model.predict(cells, min_confidence=threshold)
+    assert ((named == "unknown") == (sure < threshold)).all()
+    assert 0 < (named == "unknown").sum() < 120
+    model.annotate(cells, min_confidence=threshold)
+    assert (cells.obs["genegraph"].astype(str) == named).all()
+    assert cells.obs["genegraph"].cat.categories[-1] == "unknown"
+    cells.write_h5ad(tmp_path / "named.h5ad")
+    with pytest.raises(ValueError, match="Only one of"):
+        model.predict(cells, min_confidence=0.5, max_error=0.1)
+
+
+def test_a_threshold_can_be_asked_for_by_error_rate(adata, graph):
+    cells = _noisy(adata)
+    model = GeneGCNClassifier(graph, **SMALL).fit(cells, "cell_type")
+    threshold = model.reliability().min_confidence(0.35)
+    by_error = model.predict(cells, max_error=0.35)
+    assert (by_error == model.predict(cells, min_confidence=threshold)).all()
+    with pytest.raises(ValueError, match="'max_error' must be at least"):
+        model.predict(cells, max_error=0.001)
+
+
+def test_majority_voting_is_written_beside(adata, graph):
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    adata.obs["leiden"] = adata.obs["cell_type"].astype(str).to_numpy()
+    model.annotate(adata, majority_voting="leiden")
+    voted = adata.obs["genegraph_majority"].astype(str)
+    assert voted.groupby(adata.obs["leiden"], observed=True).nunique().max() == 1
+    with pytest.raises(KeyError, match=r"scanpy.pp.neighbors"):
+        model.annotate(adata, majority_voting="connectivities")
+
+
+def test_groups_are_held_out_together(adata, graph):
+    donors = np.array(["d1", "d2", "d3", "d4"])[np.arange(120) % 4]
+    adata.obs["donor"] = donors
+    by_name = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type", groups="donor")
+    by_values = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type", groups=donors)
+    assert np.array_equal(by_name.predict_proba(adata), by_values.predict_proba(adata))
+    patient = GeneGCNClassifier(graph, **SMALL).set_params(patience=3, num_heads=1)
+    held = patient.fit(adata, "cell_type", groups="donor").held_out_
+    assert len({*donors[held.index]}) == 1
+    for groups, error, message in (
+        ("doner", KeyError, "did you mean 'donor'"),
+        (donors[:5], ValueError, r"one value per cell \(got shape \(5,\) for 120 cells\)"),
+        (["d1"] * 120, ValueError, "at least 2 groups"),
+    ):
+        with pytest.raises(error, match=message):
+            GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type", groups=groups)
+    with pytest.raises(ValueError, match="where the cells are no AnnData"):
+        GeneGCNClassifier(**SMALL).fit(np.ones((4, 2)), [0, 1, 0, 1], groups="donor")
+
+
+def test_what_was_held_out_survives_a_file(adata, graph, tmp_path):
+    model = GeneGCNClassifier(graph, **SMALL).fit(_noisy(adata), "cell_type")
+    model.save(tmp_path / "m.genegraph")
+    again = GeneGCNClassifier.load(tmp_path / "m.genegraph")
+    assert again.temperature_ == model.temperature_
+    pd.testing.assert_frame_equal(again.held_out_, model.held_out_)
+    assert np.array_equal(again.predict_proba(adata), model.predict_proba(adata))
+
+
+@pytest.mark.parametrize("options", [{"num_heads": 0}])
+def test_a_committee_of_none_is_refused(adata, options):
+    with pytest.raises(ValueError, match="'num_heads' must be at least 1"):
+        GeneGCNClassifier(**options).fit(adata, "cell_type")

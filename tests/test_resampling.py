@@ -14,7 +14,7 @@ def _cells(form=np.asarray, depth=50, num_cells=40, seed=0):
     y = np.arange(num_cells) % 2
     rates = np.where(y[:, None] == 0, [0.5, 0.5, 0, 0], [0, 0, 0.9, 0.1])
     X = np.stack([rng.multinomial(depth, rate) for rate in rates]).astype("float32")
-    return X, y, ResampledCells(form(X), y, X.sum(1), seed)
+    return X, y, ResampledCells(form(X), y, X.sum(1), np.arange(num_cells) // 2 % 2, seed)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csr_array])
@@ -53,7 +53,17 @@ def test_what_is_drawn_depends_on_seed_and_positions_only():
 
 def test_a_type_with_one_cell_and_an_empty_cell():
     X = np.array([[2, 3], [0, 0], [0, 0]], dtype="float32")
-    cells = ResampledCells(X, np.array([0, 1, 1]), X.sum(1), 0)
+    cells = ResampledCells(X, np.array([0, 1, 1]), X.sum(1), np.array([-1, 0, 0]), 0)
     for i in range(20):
         met = dense(cells[[0, 1, 2, *[0] * i]]).numpy()
         assert not met[1:3].any()
+
+
+def test_the_other_cell_is_of_the_same_fold():
+    fold = np.arange(40) % 3 - 1
+    X = np.zeros((40, 3), dtype="float32")
+    X[np.arange(40), fold + 1] = 50  # a gene for each fold: reads of another would show
+    cells = ResampledCells(X, np.zeros(40, dtype=np.int64), X.sum(1), fold, 0)
+    batch = cells[list(range(40))]
+    assert torch.equal(batch["fold"], torch.from_numpy(fold))
+    assert np.array_equal(dense(batch).numpy() > 0, X > 0)

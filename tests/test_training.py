@@ -78,7 +78,7 @@ def test_class_weight_weighs_the_loss(cells):
     batch = {"x": torch.from_numpy(X), "y": torch.from_numpy(y)}
     loss, _ = task.compute(batch)
     expected = F.cross_entropy(task.network(batch["x"]), batch["y"], weight=weight)
-    assert torch.equal(loss, expected)
+    torch.testing.assert_close(loss, expected)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -86,3 +86,37 @@ def test_mixed_precision_trains_and_clips(cells, optimizer):
     task = CellTypeTask(network(), Recipe(optimizer, lr=0.05, max_epochs=20, batch_size=8))
     train(task, CellRows(*cells), None, trainer_options={"precision": "bf16-mixed"})
     assert task.history[-1]["train_loss"] < 0.8 * task.history[0]["train_loss"]
+
+
+def test_a_head_learns_nothing_from_the_cells_it_is_kept_from(cells):
+    X, y = cells
+    fold = np.arange(64) % 2
+
+    def heads(X):
+        torch.manual_seed(0)
+        network = GeneGCN(6, 2, hidden_channels=(8,), num_layers=0, num_heads=4)
+        train(
+            CellTypeTask(network, Recipe(max_epochs=3), num_folds=2),
+            CellRows(X, y, fold=fold),
+            None,
+        )
+        return [torch.cat([p.flatten() for p in h.parameters()]) for h in network.head.heads]
+
+    garbled = X.copy()
+    garbled[fold == 1] = 100 * np.random.default_rng(1).random((32, 6))
+    before, after = heads(X), heads(garbled)
+    for m in range(4):
+        assert torch.equal(before[m], after[m]) == (m % 2 == 1)
+
+
+def test_each_head_trains_as_if_it_were_alone(cells):
+    X, y = cells
+    together = GeneGCN(6, 2, hidden_channels=(8,), num_layers=0, num_heads=3)
+    alone = GeneGCN(6, 2, hidden_channels=(8,), num_layers=0)
+    alone.head.heads[0].load_state_dict(together.head.heads[1].state_dict())
+    for network in (together, alone):
+        train(CellTypeTask(network, Recipe(lr=0.5, max_epochs=5)), CellRows(X, y), None)
+    for ours, theirs in zip(
+        together.head.heads[1].parameters(), alone.head.heads[0].parameters(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

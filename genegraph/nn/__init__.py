@@ -1,6 +1,7 @@
 """The layer and the networks; nothing here knows that genes have names."""
 
 from genegraph.nn.autoencoder import Autoencoder
+from genegraph.nn.committee import Committee
 from genegraph.nn.energy import dirichlet_energy
 from genegraph.nn.gene_gcn import GeneGCN
 from genegraph.nn.gene_graph_conv import GeneGraphConv
@@ -9,6 +10,7 @@ from genegraph.nn.shrinkage import GraphShrinkage
 
 __all__ = [
     "Autoencoder",
+    "Committee",
     "GeneGCN",
     "GeneGraphConv",
     "GraphShrinkage",

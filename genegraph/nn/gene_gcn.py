@@ -10,11 +10,12 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 
 from genegraph.nn.autoencoder import Autoencoder
+from genegraph.nn.committee import Committee, mean_vote
 from genegraph.nn.gene_graph_conv import GeneGraphConv
 from genegraph.nn.head_input import HeadInput
 from genegraph.nn.residual_head import ResidualHead
 from genegraph.nn.shared_graph import SharedGraph
-from genegraph.nn.shrinkage import GraphShrinkage
+from genegraph.nn.shrinkage import TARGET_SUM, GraphShrinkage
 
 
 class GeneGCN(torch.nn.Module):
@@ -49,7 +50,10 @@ class GeneGCN(torch.nn.Module):
         gene_aware: Attention with parameters per gene.
         kappa: Take :math:`x` as counts, and shrink them over the graph before the logarithm with
             this many reads to begin with, see :class:`~genegraph.nn.GraphShrinkage`; None takes
-            :math:`x` as features.
+            :math:`x` as features.  A sequence, which needs ``num_layers=0``, gives the heads
+            several views of the cell.
+        target_sum: With ``kappa``, see :class:`~genegraph.nn.GraphShrinkage`.
+        num_heads: Heads whose mean logits count, see :class:`~genegraph.nn.Committee`.
         head_features: How many of the fused features the head reads; None: all.  Which ones, and
             :math:`m` and :math:`s`, are set in ``head_input``, a
             :class:`~genegraph.nn.head_input.HeadInput`.
@@ -61,7 +65,8 @@ class GeneGCN(torch.nn.Module):
         - ``x``: ``[num_cells, num_genes]`` or ``[num_cells, num_genes, in_channels]``
         - ``edge_index``, ``edge_weight``: see :class:`~genegraph.nn.GeneGraphConv`
         - ``depth``: ``[num_cells]``, with ``kappa``; None: the sum of each cell's counts
-        - output: logits, ``[num_cells, num_classes]``
+        - output: logits, ``[num_cells, num_classes]``; of :meth:`votes`, those of each head,
+          ``[num_heads, num_cells, num_classes]``
 
     Example:
         >>> import torch
@@ -88,7 +93,9 @@ class GeneGCN(torch.nn.Module):
         norm: bool | None = None,
         fusion: str = "sum",
         gene_aware: bool = False,
-        kappa: float | None = None,
+        kappa: float | Sequence[float] | None = None,
+        target_sum: float | Sequence[float] = TARGET_SUM,
+        num_heads: int = 1,
         head_features: int | None = None,
         **conv_options: Any,
     ) -> None:
@@ -101,6 +108,12 @@ class GeneGCN(torch.nn.Module):
         if kappa is not None and in_channels != 1:
             raise ValueError(
                 f"'kappa' needs one count per gene, in_channels=1 (got {in_channels})."
+            )
+        num_views = len(kappa) if isinstance(kappa, Sequence) else None
+        if num_views is not None and num_layers > 0:
+            raise ValueError(
+                f"'kappa' must be one number where there are graph layers (got {kappa!r} and "
+                f"num_layers={num_layers})."
             )
         self.num_genes, self.in_channels, self.residual = num_genes, in_channels, residual
         self.norm = num_layers > 1 if norm is None else norm
@@ -116,10 +129,10 @@ class GeneGCN(torch.nn.Module):
         self.gate_logits: torch.nn.Parameter | None = None
         if fusion == "gate":
             self.gate_logits = torch.nn.Parameter(torch.zeros(num_layers, num_graphs + residual))
-        self.shrinkage = None if kappa is None else GraphShrinkage(kappa)
+        self.shrinkage = None if kappa is None else GraphShrinkage(kappa, target_sum=target_sum)
         num_features = num_genes * in_channels if head_features is None else head_features
-        self.head_input = HeadInput(num_features)
-        self.head = ResidualHead(num_features, num_classes, hidden_channels)
+        self.head_input = HeadInput(num_features, num_views)
+        self.head = Committee(num_features, num_classes, hidden_channels, num_heads)
 
     def forward(
         self,
@@ -128,13 +141,22 @@ class GeneGCN(torch.nn.Module):
         edge_weight: Tensor | None = None,
         depth: Tensor | None = None,
     ) -> Tensor:
+        return mean_vote(self.votes(x, edge_index, edge_weight, depth))
+
+    def votes(
+        self,
+        x: Tensor,
+        edge_index: Tensor | EdgeIndex | None = None,
+        edge_weight: Tensor | None = None,
+        depth: Tensor | None = None,
+    ) -> Tensor:
+        """Returns each head's logits, ``[num_heads, num_cells, num_classes]``."""
         if self.shrinkage is not None and len(self.layers) == 0:
             genes = self.head_input.columns  # spares those that nobody reads
             smoothed = self.shrinkage(x, edge_index, edge_weight, depth, genes)
         else:
             smoothed = self.smooth(x, edge_index, edge_weight, depth)
-        logits: Tensor = self.head(self.head_input(smoothed))
-        return logits
+        return self.head.votes(self.head_input(smoothed))
 
     def smooth(
         self,
@@ -143,8 +165,13 @@ class GeneGCN(torch.nn.Module):
         edge_weight: Tensor | None = None,
         depth: Tensor | None = None,
     ) -> Tensor:
-        """Returns the fused features, ``[num_cells, num_genes * in_channels]``."""
-        return self.features_by_layer(x, edge_index, edge_weight, depth)[-1].flatten(start_dim=1)
+        """Returns the fused features, ``[num_cells, num_genes * in_channels]``.
+
+        Where there are several views, ``[num_cells, num_genes, num_views]``.
+        """
+        fused = self.features_by_layer(x, edge_index, edge_weight, depth)[-1]
+        has_views = self.shrinkage is not None and self.shrinkage.log_kappa.dim() > 0
+        return fused if has_views else fused.flatten(start_dim=1)
 
     def features_by_layer(
         self,
@@ -153,7 +180,7 @@ class GeneGCN(torch.nn.Module):
         edge_weight: Tensor | None = None,
         depth: Tensor | None = None,
     ) -> list[Tensor]:
-        """Returns X_0, X_1, ... X_L, each ``[num_cells, num_genes, in_channels]``."""
+        """Returns X_0, X_1, ... X_L, each ``[num_cells, num_genes, in_channels]`` (or views)."""
         original = self.features(x, edge_index, edge_weight, depth)
         features = [original]
         for layer, graphs in enumerate(self.layers):
@@ -169,7 +196,7 @@ class GeneGCN(torch.nn.Module):
         edge_weight: Tensor | None = None,
         depth: Tensor | None = None,
     ) -> Tensor:
-        """Returns X_0, ``[num_cells, num_genes, in_channels]``."""
+        """Returns X_0, ``[num_cells, num_genes, in_channels]`` (or views)."""
         expected = (self.num_genes, self.in_channels)
         original = x.unsqueeze(-1) if x.dim() == 2 else x
         if tuple(original.shape[1:]) != expected:
@@ -180,7 +207,7 @@ class GeneGCN(torch.nn.Module):
         if self.shrinkage is None:
             return original
         shrunk: Tensor = self.shrinkage(original[..., 0], edge_index, edge_weight, depth)
-        return shrunk.unsqueeze(-1)
+        return shrunk if shrunk.dim() == 3 else shrunk.unsqueeze(-1)
 
     def _fuse(self, layer: int, original: Tensor, smoothed: list[Tensor]) -> Tensor:
         parts = [*smoothed, original] if self.residual else smoothed
@@ -203,7 +230,7 @@ class GeneGCN(torch.nn.Module):
                 module.refresh()
 
     def init_from(self, autoencoder: Autoencoder, *, freeze: bool = False) -> None:
-        """Starts the head's hidden layers from a trained encoder of the same sizes.
+        """Starts every head's hidden layers from a trained encoder of the same sizes.
 
         Args:
             autoencoder: The trained one.
@@ -212,11 +239,15 @@ class GeneGCN(torch.nn.Module):
         Raises:
             ValueError: If the sizes differ.
         """
-        theirs, ours = autoencoder.encoder.state_dict(), self.head.hidden.state_dict()
-        shapes = [{k: tuple(v.shape) for k, v in part.items()} for part in (theirs, ours)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"The autoencoder must have the head's hidden layers {shapes[1]} (got {shapes[0]})."
-            )
-        self.head.hidden.load_state_dict(theirs)
-        self.head.hidden.requires_grad_(not freeze)
+        theirs = autoencoder.encoder.state_dict()
+        for head in self.head.heads:
+            assert isinstance(head, ResidualHead)
+            ours = head.hidden.state_dict()
+            shapes = [{k: tuple(v.shape) for k, v in part.items()} for part in (theirs, ours)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"The autoencoder must have the head's hidden layers {shapes[1]} (got "
+                    f"{shapes[0]})."
+                )
+            head.hidden.load_state_dict(theirs)
+            head.hidden.requires_grad_(not freeze)

@@ -17,10 +17,12 @@ class HeadInput(torch.nn.Module):
 
     Args:
         num_features: How many are handed on.
+        num_views: Views of each cell, each with a centre and a unit of its own; None for cells
+            that have but one.
 
     Shapes:
-        - ``x``: ``[num_cells, num_features_before]``
-        - output: ``[num_cells, num_features]``
+        - ``x``: ``[num_cells, num_features_before]``, or with a last dimension of views
+        - output: ``[num_cells, num_features]``, or likewise
 
     Example:
         >>> import torch
@@ -34,17 +36,18 @@ class HeadInput(torch.nn.Module):
     center: Tensor
     scale: Tensor
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self, num_features: int, num_views: int | None = None) -> None:
         super().__init__()
+        views = () if num_views is None else (num_views,)
         self.register_buffer("columns", torch.arange(num_features))
-        self.register_buffer("center", torch.zeros(num_features))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("center", torch.zeros(num_features, *views))
+        self.register_buffer("scale", torch.ones(views))
 
-    def set(self, columns: Tensor, center: Tensor, scale: float) -> None:
+    def set(self, columns: Tensor, center: Tensor, scale: float | Tensor) -> None:
         """Sets positions :math:`i_k`, centre :math:`m_k` and unit :math:`s`."""
         self.columns.copy_(columns)
         self.center.copy_(center)
-        self.scale.fill_(scale)
+        self.scale.copy_(torch.as_tensor(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         chosen = x if len(self.columns) == x.size(1) else x[:, self.columns]

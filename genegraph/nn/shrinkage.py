@@ -2,7 +2,7 @@ r"""Counts of reads to log rates, with the graph as what is believed before the 
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -34,9 +34,15 @@ class GraphShrinkage(MessagePassing):
     row-normalised :math:`A` the prior's mean is the neighbours' mean; with the symmetric form
     the hubs count for less.
 
+    How much to lean on the graph, and from which rate on the logarithm bites, can be answered in
+    several ways at once: the neighbours are asked only once, and each answer is a view of the
+    cell.
+
     Args:
-        kappa: Where :math:`\kappa` starts, in reads; it is learned as ``log_kappa``.
-        target_sum: What takes the place of the :math:`10^3`.
+        kappa: Where :math:`\kappa` starts, in reads; it is learned as ``log_kappa``.  A sequence
+            gives one view for each.
+        target_sum: What takes the place of the :math:`10^3`; a number for all views, or one for
+            each.
         backend: ``"torch"`` or ``"torch_sparse"``, see :class:`~genegraph.nn.GeneGraphConv`.
 
     Shapes:
@@ -46,7 +52,8 @@ class GraphShrinkage(MessagePassing):
         - ``depth``: ``[num_cells]``, reads of each cell; None: the sum of its counts.  To be
           given where the cell has reads in genes that are not here.
         - ``genes``: ``[num_wanted]``, positions of the genes wanted; None: all
-        - output: ``[num_cells, num_genes]`` or ``[num_cells, num_wanted]``
+        - output: ``[num_cells, num_genes]`` or ``[num_cells, num_wanted]``; with a sequence of
+          ``kappa``, ``[num_cells, num_genes, num_views]``
 
     Raises:
         ValueError: If shapes do not fit together, or ``kappa`` or ``target_sum`` is not above 0.
@@ -61,25 +68,41 @@ class GraphShrinkage(MessagePassing):
 
     SUPPORTS_FUSED_EDGE_INDEX = True
 
+    target_sum: Tensor
+
     def __init__(
-        self, kappa: float = 100.0, *, target_sum: float = TARGET_SUM, backend: str = "torch"
+        self,
+        kappa: float | Sequence[float] = 100.0,
+        *,
+        target_sum: float | Sequence[float] = TARGET_SUM,
+        backend: str = "torch",
     ) -> None:
         check_backend(backend)
-        for name, value in (("kappa", kappa), ("target_sum", target_sum)):
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name!r} must be a number above 0 (got {value!r}).")
+        starts = torch.tensor(kappa, dtype=torch.float64)
+        sums = torch.tensor(target_sum, dtype=torch.float64)
+        for name, value in (("kappa", starts), ("target_sum", sums)):
+            if not ((value > 0) & value.isfinite()).all():
+                raise ValueError(f"{name!r} must be a number above 0 (got {value.tolist()!r}).")
+        if sums.dim() and sums.shape != starts.shape:
+            raise ValueError(
+                "'target_sum' must be one number, or one for each 'kappa' (got "
+                f"{list(sums.shape)} for {list(starts.shape)})."
+            )
         super().__init__(aggr="add", node_dim=-2)
-        self.initial_kappa, self.target_sum, self.backend = float(kappa), target_sum, backend
-        self.log_kappa = torch.nn.Parameter(torch.empty(()))
+        self.initial_kappa, self.backend = starts, backend
+        self.register_buffer("target_sum", sums.expand(starts.shape).float(), persistent=False)
+        self.log_kappa = torch.nn.Parameter(torch.empty(starts.shape))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        torch.nn.init.constant_(self.log_kappa, math.log(self.initial_kappa))
+        with torch.no_grad():
+            self.log_kappa.copy_(self.initial_kappa.log())
 
     @property
-    def kappa(self) -> float:
+    def kappa(self) -> float | list[float]:
         """Strength of the prior, in reads."""
-        return float(self.log_kappa.detach().exp())
+        strength: float | list[float] = self.log_kappa.detach().exp().tolist()
+        return strength
 
     def forward(
         self,
@@ -101,7 +124,8 @@ class GraphShrinkage(MessagePassing):
             )
         reads = reads.clamp(min=1)[:, None]  # an empty cell stays zero
         if edge_index is None:
-            return torch.log1p(_of(genes, counts) * (self.target_sum / reads))
+            seen = _of(genes, counts) / reads
+            return self._views(lambda kappa, target_sum: torch.log1p(seen * target_sum))
         rate = (counts / reads).unsqueeze(-1)
         check_input(rate, edge_index, edge_weight, 1, None, None)
         if edge_weight is None:
@@ -109,8 +133,21 @@ class GraphShrinkage(MessagePassing):
         size = (counts.size(1), counts.size(1))
         prior = self.propagate(edge_index, size=size, x=rate, edge_weight=edge_weight)[..., 0]
         counts, prior = _of(genes, counts), _of(genes, prior)
-        kappa = self.log_kappa.exp() * _of(genes, _has_neighbours(edge_index, rate)[None])
-        return torch.log1p(self.target_sum * (counts + kappa * prior) / (reads + kappa))
+        joined = _of(genes, _has_neighbours(edge_index, rate)[None])
+
+        def shrunk(kappa: Tensor, target_sum: Tensor) -> Tensor:
+            strength = kappa * joined
+            return torch.log1p(target_sum * ((counts + strength * prior) / (reads + strength)))
+
+        return self._views(shrunk)
+
+    def _views(self, view: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The views side by side; each lies contiguous in memory, as what reads it will want."""
+        kappa = self.log_kappa.exp()
+        if kappa.dim() == 0:
+            return view(kappa, self.target_sum)
+        views = [view(*one) for one in zip(kappa, self.target_sum, strict=True)]
+        return torch.stack(views).movedim(0, -1)
 
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
         return edge_weight.view(1, -1, 1) * x_j
@@ -121,7 +158,9 @@ class GraphShrinkage(MessagePassing):
         return propagate_cells(edge_index, edge_weight, x, self.backend)
 
     def __repr__(self) -> str:
-        return f"{self.__class__.__name__}(kappa={self.kappa:.4g}, target_sum={self.target_sum:g})"
+        return (
+            f"{self.__class__.__name__}(kappa={self.kappa}, target_sum={self.target_sum.tolist()})"
+        )
 
 
 def _of(genes: Tensor | None, x: Tensor) -> Tensor:

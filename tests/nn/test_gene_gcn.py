@@ -270,22 +270,24 @@ def test_a_frozen_encoder_stays_and_a_free_one_does_not(toy_graph):
     for freeze in (True, False):
         network = small_network()
         network.init_from(Autoencoder(40, (8, 4)).double(), freeze=freeze)
-        before = network.head.hidden[0].weight.clone()
+        before = network.head.heads[0].hidden[0].weight.clone()
         optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
         network(cells(), *toy_graph).sum().backward()
         optimizer.step()
-        assert torch.equal(network.head.hidden[0].weight, before) == freeze
-        assert network.head.out.weight.grad is not None
+        assert torch.equal(network.head.heads[0].hidden[0].weight, before) == freeze
+        assert network.head.heads[0].out.weight.grad is not None
 
 
 def test_the_network_starts_from_an_encoder(toy_graph):
     network, autoencoder = small_network(), Autoencoder(40, (8, 4)).double()
     network.init_from(autoencoder)
     smooth = network.smooth(cells(), *toy_graph)
-    assert torch.equal(network.head.hidden(smooth), autoencoder.encoder(smooth))
-    assert torch.equal(network(cells(), *toy_graph), network.head.out(autoencoder.encoder(smooth)))
+    assert torch.equal(network.head.heads[0].hidden(smooth), autoencoder.encoder(smooth))
+    assert torch.equal(
+        network(cells(), *toy_graph), network.head.heads[0].out(autoencoder.encoder(smooth))
+    )
     torch.nn.init.zeros_(autoencoder.encoder[0].weight)
-    assert network.head.hidden[0].weight.count_nonzero() > 0
+    assert network.head.heads[0].hidden[0].weight.count_nonzero() > 0
 
 
 @pytest.mark.parametrize(("genes", "hidden"), [(40, (8, 5)), (41, (8, 4)), (40, (8,))])

@@ -1,0 +1,165 @@
+"""From read cells to a trained network whose probabilities are calibrated."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+
+from genegraph.batches import CellRows
+from genegraph.classifier_cells import ReadCells
+from genegraph.classifier_checks import fingerprint_of
+from genegraph.classifier_network import build_network, edges_on, torch_device, votes_on
+from genegraph.head_statistics import settle_head_input
+from genegraph.nn import Autoencoder
+from genegraph.recipe import Recipe
+from genegraph.reliability import fit_temperature
+from genegraph.resampling import ResampledCells
+from genegraph.splitting import split_folds, split_validation
+
+if TYPE_CHECKING:
+    from genegraph.classifier import GeneGCNClassifier
+
+PRETRAINING = "adam"
+"""The autoencoder's optimiser, as in the write-up."""
+
+
+def recipe_of(model: GeneGCNClassifier, seed: int, optimizer: str | None = None) -> Recipe:
+    """Returns how the network is trained, or with another optimiser and its defaults."""
+    return Recipe(
+        optimizer=optimizer or model.optimizer,
+        lr=None if optimizer else model.lr,
+        weight_decay=None if optimizer else model.weight_decay,
+        batch_size=model.batch_size,
+        max_epochs=model.max_epochs,
+        patience=model.patience,
+        seed=seed,
+    )
+
+
+def fit_network(
+    model: GeneGCNClassifier,
+    cells: ReadCells,
+    codes: NDArray[np.int64],
+    groups: NDArray[Any] | None,
+    checkpoint_dir: Path | None,
+) -> None:
+    """Sets ``network_``, ``history_``, ``n_iter_``, ``temperature_`` and ``held_out_``."""
+    # A fit that may be resumed must draw the same again: without a seed, one from its content.
+    fingerprint = ""
+    if checkpoint_dir is not None:
+        fingerprint = fingerprint_of(model, cells, codes, groups)
+    seeded = isinstance(model.random_state, numbers.Integral) or checkpoint_dir is None
+    rng = check_random_state(model.random_state if seeded else int(fingerprint[:8], 16))
+    fraction = 0.0 if model.patience is None else model.validation_fraction
+    train_rows, val_rows = split_validation(codes, fraction, rng, groups)
+    if model.patience is not None and len(val_rows) == 0:
+        warnings.warn(
+            "No class has cells enough to set any aside, so training runs to its end.",
+            stacklevel=3,
+        )
+    seed = int(rng.randint(2**31 - 1))
+    fold = np.full(len(codes), -1, dtype=np.int64)
+    if model.num_heads > 1:
+        theirs = None if groups is None else groups[train_rows]
+        if theirs is None or len(np.unique(theirs)) > 1:
+            fold[train_rows] = split_folds(codes[train_rows], model.num_heads, rng, theirs)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        checkpoint = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint}
+        _train(model, cells, codes, fold, train_rows, val_rows, seed, checkpoint)
+    _calibrate(model, cells, codes, fold, val_rows)
+
+
+def _train(
+    model: GeneGCNClassifier,
+    cells: ReadCells,
+    codes: NDArray[np.int64],
+    fold: NDArray[np.int64],
+    train_rows: NDArray[np.int64],
+    val_rows: NDArray[np.int64],
+    seed: int,
+    checkpoint: dict[str, Any],
+) -> None:
+    from genegraph.training import CellTypeTask, RestoreTask, train  # imports matplotlib
+
+    chosen = cells.take(train_rows)
+    training = CellRows(chosen.X, codes[train_rows], chosen.depth, fold[train_rows])
+    validation = None
+    if len(val_rows):
+        watched = cells.take(val_rows)
+        validation = CellRows(watched.X, codes[val_rows], watched.depth)
+    recipe = recipe_of(model, seed)
+    options: dict[str, Any] = {
+        "device": {"cuda": "gpu"}.get(model.device, model.device),
+        "verbose": model.verbose,
+        "trainer_options": model.trainer_options,
+    }
+    model.network_ = build_network(model, int(cells.X.shape[1]))
+    device = torch_device(model)
+    settle_head_input(model.network_, training, edges_on(model, device), recipe, device)
+    if model.pretrain:
+        coder = Autoencoder(len(model.network_.head_input.columns), tuple(model.hidden_channels))
+        adam = recipe_of(model, seed, PRETRAINING)
+        restore = RestoreTask(coder, adam, model.graph_, model.network_)
+        train(restore, training, validation, **options)
+        model.network_.init_from(coder, freeze=model.pretrain == "frozen")
+    if chosen.depth is not None:
+        training = ResampledCells(chosen.X, codes[train_rows], chosen.depth, fold[train_rows], seed)
+    weight = _class_weight(model, codes[train_rows])
+    num_folds = _num_folds(fold)
+    task = CellTypeTask(model.network_, recipe, model.graph_, weight, num_folds)
+    train(task, training, validation, **options, **checkpoint)
+    model.history_ = task.history
+    model.n_iter_ = len(task.history)
+
+
+def _num_folds(fold: NDArray[np.int64]) -> int:
+    return max(1, int(fold.max()) + 1)
+
+
+def _class_weight(model: GeneGCNClassifier, codes: NDArray[np.int64]) -> torch.Tensor | None:
+    if model.class_weight is None:
+        return None
+    weight = compute_class_weight(
+        model.class_weight, classes=model.classes_, y=model.classes_[codes]
+    )
+    return torch.as_tensor(weight, dtype=torch.float32)
+
+
+def _calibrate(
+    model: GeneGCNClassifier,
+    cells: ReadCells,
+    codes: NDArray[np.int64],
+    fold: NDArray[np.int64],
+    val_rows: NDArray[np.int64],
+) -> None:
+    """Asks about each cell the heads that have not learned from it."""
+    model.temperature_ = 1.0
+    model.held_out_ = None
+    rows = np.sort(np.concatenate([np.flatnonzero(fold >= 0), val_rows]))
+    if len(rows) == 0:
+        return
+    held = cells.take(rows)
+    heads = np.arange(model.num_heads) % _num_folds(fold) == fold[rows, None]
+    heads[fold[rows] < 0] = True  # a validation cell is new to all
+    logits = votes_on(model, CellRows(held.X, depth=held.depth), heads)
+    model.temperature_ = fit_temperature(logits, codes[rows])
+    proba = softmax(logits / model.temperature_, axis=1)
+    model.held_out_ = pd.DataFrame(
+        {
+            "label": model.classes_[codes[rows]],
+            "predicted": model.classes_[proba.argmax(1)],
+            "confidence": proba.max(1),
+        },
+        index=rows,
+    )

@@ -1,0 +1,139 @@
+"""The network and graph that a classifier's settings and training cells ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genegraph.batches import CellRows, cell_inputs, cell_loader
+from genegraph.graph import GeneGraph
+from genegraph.nn import GeneGCN
+from genegraph.nn.committee import mean_vote
+
+if TYPE_CHECKING:
+    from genegraph.classifier import GeneGCNClassifier
+
+VIEWS = ((1.0, 1e3), (1.0, 1e4), (10.0, 1e3))
+"""What the heads of a committee read, in turn: ``shrinkage`` times the first number, the logarithm
+in units of reads per the second."""
+
+
+def align_graph(model: GeneGCNClassifier) -> None:
+    """Sets ``graph_`` and the columns in use."""
+    model.graph_ = None
+    model._aligned = None  # what is saved: before normalisation
+    model._columns = None
+    if model.graph is None:
+        return
+    if hasattr(model, "feature_names_in_"):
+        graph: GeneGraph = model.graph.align([str(name) for name in model.feature_names_in_])
+    elif model.graph.num_genes == model.n_features_in_:
+        graph = model.graph
+    else:
+        raise ValueError(
+            "X has no gene names, so the graph must have its columns in order: "
+            f"{model.n_features_in_} genes (got {model.graph.num_genes}). Pass a DataFrame or "
+            "an AnnData to match by name."
+        )
+    model._aligned = graph
+    if model.genes == "interacting":
+        place = {gene: i for i, gene in enumerate(graph.genes)}
+        graph = graph.interacting()
+        model._columns = np.array([place[gene] for gene in graph.genes])
+    if model.normalize is not None or model.self_loops:
+        graph = graph.normalize(model.normalize, self_loops=model.self_loops)
+    model.graph_ = graph
+
+
+def smooths(model: GeneGCNClassifier) -> bool:
+    """Whether there is any graph layer or shrinkage."""
+    return model.graph is not None or model.attention is not None
+
+
+def build_network(model: GeneGCNClassifier, num_genes: int) -> GeneGCN:
+    """Returns the network, untrained; draws its weights from torch's generator."""
+    top = model.n_top_genes
+    num_layers = _num_layers(model)
+    kappa: float | Sequence[float] | None = None
+    target_sum: float | Sequence[float] = VIEWS[0][1]
+    if model.counted_:
+        assert model.shrinkage is not None
+        kappa = model.shrinkage
+        if num_layers == 0 and model.num_heads > 1 and not model.pretrain:
+            views = VIEWS[: model.num_heads]
+            kappa = [model.shrinkage * times for times, _ in views]
+            target_sum = [unit for _, unit in views]
+    return GeneGCN(
+        num_genes,
+        len(model.classes_),
+        hidden_channels=tuple(model.hidden_channels),
+        attention=model.attention,
+        attention_function=model.attention_function,
+        num_neighbors=model.num_neighbors,
+        fusion=model.fusion,
+        num_layers=num_layers,
+        num_graphs=model.num_graphs,
+        residual=model.residual,
+        norm=model.norm,
+        init=model.init,
+        gene_aware=model.gene_aware,
+        kappa=kappa,
+        target_sum=target_sum,
+        num_heads=model.num_heads,
+        head_features=num_genes if top is None else min(top, num_genes),
+    )
+
+
+def edges_on(model: GeneGCNClassifier, device: torch.device) -> tuple[Any, Any]:
+    """Returns ``edge_index`` and ``edge_weight``, or None and None."""
+    if model.graph_ is None:
+        return None, None
+    return model.graph_.to_edge_index().to(device), model.graph_.edge_weight.to(device)
+
+
+def torch_device(model: GeneGCNClassifier) -> torch.device:
+    """Returns the device that is meant by ``device``."""
+    if model.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(model.device)
+
+
+def votes_on(
+    model: GeneGCNClassifier, cells: CellRows, heads: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Returns the mean logits of cells, ``[num_cells, num_classes]``.
+
+    Args:
+        model: Its trained network.
+        cells: The cells.
+        heads: ``[num_cells, num_heads]``, which heads are asked about which cell; None: all.
+    """
+    device = torch_device(model)
+    network = model.network_.to(device).eval()
+    edges = edges_on(model, device)
+    parts, first = [], 0
+    with torch.inference_mode():
+        for batch in cell_loader(cells, model.batch_size):
+            x, depth = cell_inputs(batch, device)
+            votes = network.votes(x, *edges, depth)
+            if heads is None:
+                parts.append(mean_vote(votes).cpu())
+                continue
+            asked = torch.from_numpy(heads[first : first + len(x)]).to(votes).T[..., None]
+            parts.append(((votes * asked).sum(0) / asked.sum(0)).cpu())
+            first += len(x)
+    model.network_.cpu()
+    logits: NDArray[np.float32] = torch.cat(parts).numpy()
+    return logits
+
+
+def _num_layers(model: GeneGCNClassifier) -> int:
+    if not smooths(model):
+        return 0
+    if model.num_layers is not None:
+        return model.num_layers
+    return 0 if model.counted_ and model.attention is None else 1

@@ -1,0 +1,67 @@
+"""Several heads that name a cell together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from genegraph.nn.residual_head import ResidualHead
+
+
+class Committee(torch.nn.Module):
+    r"""Names the cell type by the mean of several heads' logits.
+
+    .. math::
+        \mathrm{logits} = \frac{1}{M} \sum_{m=1}^{M} \mathrm{head}_m(x_{\cdot, m \bmod V})
+
+    Where cells come in :math:`V` views (see :class:`~genegraph.nn.GraphShrinkage`), each head
+    reads one of them.  Heads that err apart err less together; and if each is kept from a share of
+    the cells in training, what it says of these is what it would say of new cells.
+
+    Args:
+        num_features: Features of a cell, in each view.
+        num_classes: Number of cell types.
+        hidden_channels: Sizes of each head's hidden layers.
+        num_heads: :math:`M`.
+
+    Shapes:
+        - ``x``: ``[num_cells, num_features]`` or ``[num_cells, num_features, num_views]``
+        - output: ``[num_cells, num_classes]``; of :meth:`votes`
+          ``[num_heads, num_cells, num_classes]``
+
+    Example:
+        >>> import torch
+        >>> committee = Committee(100, 10, (16,), num_heads=6)
+        >>> committee(torch.rand(4, 100, 3)).shape, committee.votes(torch.rand(4, 100)).shape
+        (torch.Size([4, 10]), torch.Size([6, 4, 10]))
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        hidden_channels: Sequence[int] = (256, 128),
+        num_heads: int = 1,
+    ) -> None:
+        super().__init__()
+        if num_heads < 1:
+            raise ValueError(f"'num_heads' must be at least 1 (got {num_heads}).")
+        self.heads = torch.nn.ModuleList(
+            ResidualHead(num_features, num_classes, hidden_channels) for _ in range(num_heads)
+        )
+
+    def votes(self, x: Tensor) -> Tensor:
+        """Returns each head's logits."""
+        views = (x,) if x.dim() == 2 else x.unbind(-1)
+        return torch.stack([head(views[m % len(views)]) for m, head in enumerate(self.heads)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mean_vote(self.votes(x))
+
+
+def mean_vote(votes: Tensor) -> Tensor:
+    """Returns the mean over heads, summed in their order: the same bits wherever a cell stands."""
+    total: Tensor = sum(votes[1:], start=votes[0])
+    return total / len(votes)

@@ -1,0 +1,60 @@
+"""From probabilities to names."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from genegraph.annotation import name_cells, vote
+
+CLASSES = np.array(["B", "NK", "T"])
+PROBA = np.array([[0.6, 0.1, 0.3], [0.2, 0.3, 0.5], [0.0, 0.05, 0.95], [0.1, 0.8, 0.1]], "float32")
+
+
+def cells():
+    obs = pd.DataFrame({"leiden": pd.Categorical(["0", "0", "0", "1"])}, index=list("abcd"))
+    links = sp.csr_matrix(([0.5, 0.5, 1.0, 1.0], ([0, 1, 1, 2], [1, 0, 2, 1])), (4, 4))
+    return anndata.AnnData(obs=obs, obsp={"connectivities": links})
+
+
+def test_unsure_cells_are_unknown():
+    assert name_cells(PROBA, CLASSES, 0.0).tolist() == ["B", "T", "T", "NK"]
+    assert name_cells(PROBA, CLASSES, 0.6).tolist() == ["B", "unknown", "T", "NK"]
+    assert name_cells(PROBA, CLASSES, 0.9).tolist() == ["unknown", "unknown", "T", "unknown"]
+
+
+def test_unknown_among_numbers_keeps_the_numbers():
+    assert name_cells(PROBA, np.array([3, 5, 7]), 0.9).tolist() == [
+        "unknown",
+        "unknown",
+        7,
+        "unknown",
+    ]
+
+
+def test_clusters_share_their_mean():
+    shared = vote(cells(), PROBA, "leiden")
+    np.testing.assert_allclose(shared[:3], np.tile(PROBA[:3].mean(0), (3, 1)), rtol=1e-6)
+    np.testing.assert_array_equal(shared[3], PROBA[3])
+
+
+def test_neighbours_are_weighed_by_their_edges_and_a_cell_by_its_largest():
+    shared = vote(cells(), PROBA, "connectivities")
+    np.testing.assert_allclose(shared[0], (PROBA[0] + PROBA[1]) / 2, rtol=1e-6)
+    expected = (0.5 * PROBA[0] + PROBA[1] + PROBA[2]) / 2.5
+    np.testing.assert_allclose(shared[1], expected, rtol=1e-6)
+    np.testing.assert_array_equal(shared[3], PROBA[3])  # without neighbours
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match=r"'min_confidence' must lie in 0 .. 1 \(got 2\)"):
+        name_cells(PROBA, CLASSES, 2)
+    with pytest.raises(ValueError, match="No class may be called 'unknown'"):
+        name_cells(PROBA, np.array(["B", "T", "unknown"]), 0.5)
+    with pytest.raises(KeyError, match=r"obsp has \['connectivities'\]"):
+        vote(cells(), PROBA, "louvain")
+    lost = cells()
+    lost.obs["leiden"] = pd.Categorical(["0", None, "0", "1"])
+    with pytest.raises(ValueError, match="none for 1 cells"):
+        vote(lost, PROBA, "leiden")
