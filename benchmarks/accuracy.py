@@ -1,122 +1,102 @@
-"""Does it label at least as well as logistic regression?  Same splits, one table.
+"""What labels best?  Data sets, conditions, methods and splits, paired; one line of JSON a result.
 
-    python benchmarks/accuracy.py cells.h5ad --links 9606.protein.links.full.v12.0.txt.gz \
-        --info 9606.protein.info.v12.0.txt.gz
+    python benchmarks/accuracy.py --cells DIR --links LINKS --info INFO --mouse EDGES
 
-Every method sees the same training cells of each split and nothing of the test cells: C of the
-logistic regression is chosen on a fifth of the training cells and then fitted on all of them.  A
-row that stands in the results file already is not run again.
+A result that stands in the file already is not computed again, so a run may be stopped and go on.
+``--part 0 2`` and ``--part 1 2`` share the work between two processes.  ``accuracy_table.py`` makes
+the tables and the figure.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-from anndata import AnnData
-from common import cells_and_links, machine, read_cells_and_graph
-from sklearn.linear_model import LogisticRegression
+import numpy as np
+from accuracy_methods import MAIN, METHODS, Named
+from accuracy_sets import FEW, READS, SETS, SHARES, TRANSFERS, Case, Library, cases, due, transfer
+from common import RESULTS, machine
 from sklearn.metrics import accuracy_score, f1_score
-from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 
-from genegraph import GeneGCNClassifier, GeneGraph
-from genegraph.expression import prepare, read_anndata
-
-RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
-GRID = {"C": [0.003, 0.01, 0.03, 0.1, 0.3]}
+FILE = RESULTS / "accuracy.jsonl"
+CONDITIONS = [*SHARES, *FEW, "transfer"]
+WITH_CONFIDENCE = ("all reads", "5 % of reads")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs what is missing and prints the table."""
-    parser = cells_and_links(__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    """Computes what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=Path, required=True, help="folder of the .h5ad files")
+    parser.add_argument("--links", type=Path, required=True, help="STRING links of human")
+    parser.add_argument("--info", type=Path, required=True, help="STRING info of human")
+    parser.add_argument("--mouse", type=Path, required=True, help="edge table of mouse genes")
+    parser.add_argument("--min-score", type=int, default=700)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument(
+        "--conditions", nargs="+", choices=[*CONDITIONS, *READS], default=CONDITIONS
+    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(MAIN))
+    parser.add_argument("--splits", type=int, nargs=2, default=(0, 20), help="from, to")
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="which of how many")
+    parser.add_argument("--results", type=Path, default=FILE)
     args = parser.parse_args(argv)
 
-    cells, graph = read_cells_and_graph(args)
-    splitter = StratifiedShuffleSplit(args.splits, test_size=0.3, random_state=0)
-    labels = cells.obs[args.labels].astype(str).to_numpy()
-    for split, (train, test) in enumerate(splitter.split(labels, labels)):
-        for method in args.methods:
-            key = {"data": args.cells.stem, "split": split, "method": method}
-            if _done(args.results, key):
-                continue
-            start = time.perf_counter()
-            predicted = METHODS[method](cells, labels, train, test, graph, split)
-            row = {
-                **key,
-                "accuracy": accuracy_score(labels[test], predicted),
-                "macro_f1": f1_score(labels[test], predicted, average="macro"),
-                "seconds": round(time.perf_counter() - start, 1),
-                "min_score": args.min_score,
-                **machine("cpu"),
-            }
-            with args.results.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"{key}  accuracy {row['accuracy']:.4f}  {row['seconds']} s", flush=True)
-    print(summarise(args.results, args.cells.stem))
+    library = Library(args.cells, args.links, args.info, args.mouse, args.min_score)
+    done = _done(args.results)
+    work = [w for w in due(args.conditions, args.sets) if args.splits[0] <= w[2] < args.splits[1]]
+    for name, condition, split in work[args.part[0] :: args.part[1]]:
+        missing = [m for m in args.methods if (name, condition, split, m) not in done]
+        if not missing:
+            continue
+        make = transfer(library, name, split) if name in TRANSFERS else None
+        case = make or cases(library, name, condition, split)
+        for method in missing:
+            _run(case, method, args.results)
 
 
-def summarise(results: Path, data: str) -> str:
-    """Mean and standard deviation over splits, and the paired difference to the first method."""
-    rows = pd.read_json(results, lines=True).query("data == @data")
-    accuracy = rows.pivot(index="split", columns="method", values="accuracy") * 100
-    macro_f1 = rows.pivot(index="split", columns="method", values="macro_f1") * 100
-    methods = [method for method in METHODS if method in accuracy]
-    first = methods[0]
-    out = pd.DataFrame(
-        {
-            "accuracy": accuracy.mean(),
-            "sd": accuracy.std(),
-            "macro-F1": macro_f1.mean(),
-            f"minus {first}": accuracy.sub(accuracy[first], axis=0).mean(),
-            "splits": accuracy.count(),
-        }
-    ).loc[methods]
-    return out.round(2).to_string()
+def _run(case: Case, method: str, results: Path) -> None:
+    start = time.perf_counter()
+    named = METHODS[method](case, int(str(case.key["split"])))
+    row = {
+        **case.key,
+        "method": method,
+        **_scores(case, named),
+        "seconds": round(time.perf_counter() - start, 1),
+        "train": case.train.n_obs,
+        "test": case.test.n_obs,
+        **machine("cpu"),
+    }
+    with results.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(
+        f"{case.key} {method}: accuracy {row['accuracy']:.4f}, macro-F1 {row['macro_f1']:.4f}, "
+        f"{row['seconds']} s",
+        flush=True,
+    )
 
 
-def _done(results: Path, key: dict[str, Any]) -> bool:
+def _scores(case: Case, named: Named) -> dict[str, object]:
+    truth = case.test.obs["cell_type"].astype(str).to_numpy()
+    scores: dict[str, object] = {
+        "accuracy": accuracy_score(truth, named.labels),
+        "macro_f1": f1_score(
+            truth, named.labels, average="macro", labels=np.unique(truth), zero_division=0
+        ),
+    }
+    if named.confidence is not None and case.key["condition"] in WITH_CONFIDENCE:
+        scores["confidence_per_mille"] = np.rint(named.confidence * 1000).astype(int).tolist()
+        scores["right"] = "".join("01"[int(r)] for r in truth == named.labels)
+    return scores
+
+
+def _done(results: Path) -> set[tuple[object, ...]]:
     if not results.exists():
         results.parent.mkdir(exist_ok=True)
-        return False
+        return set()
     rows = [json.loads(line) for line in results.read_text().splitlines()]
-    return any(key.items() <= row.items() for row in rows)
-
-
-def _logistic_regression(
-    cells: AnnData, labels: Any, train: Any, test: Any, graph: GeneGraph, seed: int
-) -> Any:
-    X = prepare(read_anndata(cells).X, "counts")
-    inner = StratifiedShuffleSplit(1, test_size=0.2, random_state=seed)
-    search = GridSearchCV(LogisticRegression(max_iter=3000), GRID, cv=inner)
-    return search.fit(X[train], labels[train]).predict(X[test])
-
-
-def _ours(**options: Any) -> Any:
-    def run(cells: AnnData, labels: Any, train: Any, test: Any, graph: GeneGraph, seed: int) -> Any:
-        prior = {"none": None, "real": graph}.get(options.get("prior", "real"))
-        if options.get("prior") == "rewired":
-            prior = graph.rewire(random_state=seed)
-        chosen = {k: v for k, v in options.items() if k != "prior"}
-        model = GeneGCNClassifier(prior, random_state=seed, verbose=False, **chosen)
-        return model.fit(cells[train], labels[train]).predict(cells[test])
-
-    return run
-
-
-METHODS: dict[str, Any] = {
-    "logistic regression": _logistic_regression,
-    "fully connected head": _ours(prior="none"),
-    "gene GCN": _ours(),
-    "gene GCN, full attention": _ours(attention="full"),
-    "gene GCN, rewired prior": _ours(prior="rewired"),
-    "fully connected head, Adam": _ours(prior="none", optimizer="adam"),
-}
+    return {(r["data"], r["condition"], r["split"], r["method"]) for r in rows}
 
 
 if __name__ == "__main__":

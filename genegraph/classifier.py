@@ -39,8 +39,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
     .. math::
         x = \log\Big(1 + 10^3\, \frac{c + \kappa A c / T}{T + \kappa}\Big)
 
-    With attention, with ``num_layers``, or where counts are not to be had, :math:`x` is then
-    smoothed over graphs of its genes and added to itself.  A fully connected head classifies the
+    With attention or ``num_layers``, :math:`x` is then smoothed over graphs of its genes and added
+    to itself.  A fully connected head classifies the
     cell, several of them together:
 
     .. math::
@@ -70,10 +70,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             form that can learn which gene listens to which.
         shrinkage: Where the cells are counts, or logarithms that show them: strength of the prior
             before the logarithm, in reads, to begin with; see
-            :class:`~genegraph.nn.GraphShrinkage`.  None: the graph enters after the logarithm
-            only.
-        num_layers: Graph layers in a row.  None: 1, and 0 where there is shrinkage and no
-            attention: there another layer was found to add nothing.
+            :class:`~genegraph.nn.GraphShrinkage`.  Where counts cannot be had, a warning says so,
+            and the graph is not used.  None: the graph enters after the logarithm only.
+        num_layers: Graph layers in a row.  None: 1 where there is attention, where
+            ``shrinkage=None``, or where values are features; else 0, as a layer after the logarithm
+            was found to add nothing by itself.
         num_graphs: Graphs side by side.
         residual: Add the original expression to the smoothed one; False classifies the smoothed
             one alone.

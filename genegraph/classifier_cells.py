@@ -151,8 +151,8 @@ def _as_read(model: GeneGCNClassifier, matrix: Any, X: Any, fitted: bool) -> Rea
     if fitted:
         raise ValueError(f"{unclear}. The model was fitted on cells that do.")
     warnings.warn(
-        f"{unclear}; shrinkage=None says that this is as it should be. Without it the graph "
-        "enters after the logarithm only, which is worth less in shallow cells.",
+        f"{unclear}. Until then the graph is not used: after the logarithm it was found to add "
+        "nothing by itself (num_layers=1 asks for it all the same).",
         stacklevel=5,
     )
     model.counted_ = False

@@ -136,4 +136,5 @@ def _num_layers(model: GeneGCNClassifier) -> int:
         return 0
     if model.num_layers is not None:
         return model.num_layers
-    return 0 if model.counted_ and model.attention is None else 1
+    logarithms = model.shrinkage is not None and model.values_ != "features"
+    return 0 if logarithms and model.attention is None else 1

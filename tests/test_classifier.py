@@ -382,10 +382,14 @@ def test_cells_that_do_not_show_their_reads_are_asked_for_their_depth(adata, gra
     blurred = adata.copy()
     blurred.X = adata.X.toarray() * rng.uniform(0.5, 1.5, adata.shape)
     blurred = _logged(blurred)
-    with pytest.warns(UserWarning, match=r"do not show how many reads.*depth='total_counts'"):
+    with pytest.warns(
+        UserWarning, match=r"do not show how many reads.*depth='total_counts'.*is not used"
+    ):
         model = GeneGCNClassifier(graph, **SMALL).fit(blurred, "cell_type")
     assert model.network_.shrinkage is None
-    assert len(model.network_.layers) == 1
+    assert len(model.network_.layers) == 0
+    layered = GeneGCNClassifier(graph, num_layers=1, shrinkage=None, **SMALL)
+    assert len(layered.fit(blurred, "cell_type").network_.layers) == 1
     counted = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
     with pytest.raises(ValueError, match="raw counts"):
         counted.predict(blurred)

@@ -1,0 +1,229 @@
+"""What is learned from and what is named: data sets, conditions, splits.
+
+Half of the cells of each data set on which the default was chosen (see ``docs/choices.md``) were
+scored while choosing it.  Test cells come from the other half only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData, read_h5ad
+from sklearn.model_selection import StratifiedShuffleSplit
+
+from genegraph import GeneGraph, read_edges, read_stringdb
+from genegraph.datasets import pbmc
+
+LABELS = pd.read_csv(Path(__file__).parent / "accuracy_labels.csv")
+"""Which label of one data set is which of another; cells of types without a counterpart are left
+out of the test."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A data set.
+
+    Attributes:
+        name: Its file is ``name.h5ad`` in the folder of cells; ``pbmc700`` comes with scanpy.
+        species: Whose network: ``"human"`` or ``"mouse"``.
+        counts: Whether there are raw counts, which can be thinned.
+        scored: Whether half of it was scored while the default was chosen.
+        splits: How many splits are due.
+    """
+
+    name: str
+    species: str
+    counts: bool
+    scored: bool = True
+    splits: int = 5
+
+
+SETS = {
+    cells.name: cells
+    for cells in (
+        Cells("zheng_facs_pbmc", "human", True),
+        Cells("pbmc3k", "human", True),
+        Cells("mouse_immune_actinn", "mouse", True, splits=20),
+        Cells("mouse_mop_dot", "mouse", True),
+        Cells("pbmc_symphony_3tech", "human", False, scored=False, splits=20),
+        Cells("pbmc700", "human", False, scored=False, splits=20),
+    )
+}
+
+SHARES = {"all reads": 1.0, "20 % of reads": 0.2, "5 % of reads": 0.05}
+FEW = {"10 per type": 10, "50 per type": 50}
+READS = {f"{reads} reads": reads for reads in (25, 50, 100, 200, 400, 800)}
+"""Thinned to so many reads in the median cell, for the figure."""
+
+TRANSFERS = {
+    "zheng_facs_pbmc to pbmc3k": ("zheng_facs_pbmc", "pbmc3k"),
+    "zheng_facs_pbmc to pbmc_symphony_3tech": ("zheng_facs_pbmc", "pbmc_symphony_3tech"),
+    "two chemistries to 3pv1": ("3pv1", None),
+    "two chemistries to 3pv2": ("3pv2", None),
+    "two chemistries to 5p": ("5p", None),
+}
+TRANSFER_SPLITS = 5
+"""Each time another 80 % of the reference cells are learned from."""
+
+
+@dataclass
+class Case:
+    """One comparison: every method learns from ``train`` and names ``test``.
+
+    Attributes:
+        key: What tells it from the others: ``data``, ``condition``, ``split``.
+        train: Labelled cells, ``obs["cell_type"]``.
+        test: Cells to name, with their labels in the same words.
+        graph: The prior.
+        values: What the numbers are: ``"counts"`` or ``"log1p"``.
+    """
+
+    key: dict[str, object]
+    train: AnnData
+    test: AnnData
+    graph: GeneGraph
+    values: str
+
+
+class Library:
+    """Reads each file once.
+
+    Args:
+        cells: Folder of the ``.h5ad`` files.
+        links: STRING links of human, with ``info``.
+        info: STRING info of human.
+        mouse: An edge table of mouse genes.
+        min_score: Least combined score of an interaction.
+    """
+
+    def __init__(self, cells: Path, links: Path, info: Path, mouse: Path, min_score: int) -> None:
+        self.folder, self.links, self.info, self.mouse = cells, links, info, mouse
+        self.min_score = min_score
+        self._cells: dict[str, AnnData] = {}
+        self._tables: dict[str, pd.DataFrame] = {}
+
+    def cells(self, name: str) -> AnnData:
+        """Returns a data set, with text labels."""
+        if name not in self._cells:
+            adata = pbmc() if name == "pbmc700" else read_h5ad(self.folder / f"{name}.h5ad")
+            adata.obs["cell_type"] = adata.obs["cell_type"].astype(str)
+            self._cells[name] = adata
+        return self._cells[name]
+
+    def graph(self, species: str, genes: pd.Index) -> GeneGraph:
+        """Returns the prior of a species for some genes."""
+        if species not in self._tables:
+            self._tables[species] = (
+                read_stringdb(self.links, self.info, min_score=self.min_score)
+                if species == "human"
+                else read_edges(self.mouse)
+            )
+        return GeneGraph.from_interactions(self._tables[species], genes=genes)
+
+
+def thin(adata: AnnData, share: float) -> AnnData:
+    """Keeps each read with probability ``share``; cells left with none are left out."""
+    counts = sp.csr_matrix(adata.X).astype(np.float32)
+    if share < 1:
+        rng = np.random.default_rng(0)
+        counts.data = rng.binomial(counts.data.astype(int), share).astype(np.float32)
+        counts.eliminate_zeros()
+    thinned = AnnData(counts, obs=adata.obs, var=adata.var[[]])
+    return thinned[np.asarray(counts.sum(1)).ravel() > 0].copy()
+
+
+def cases(library: Library, name: str, condition: str, split: int) -> Case:
+    """Returns one split of one data set under one condition."""
+    data = SETS[name]
+    adata = library.cells(name)
+    if data.counts:
+        share = SHARES.get(condition, 1.0)
+        if condition in READS:
+            share = READS[condition] / float(np.median(np.asarray(adata.X.sum(1))))
+        adata = thin(adata, share)
+    train, test = _split(adata.obs["cell_type"].to_numpy(), split, data.scored)
+    if condition in FEW:
+        train = _few(adata.obs["cell_type"].to_numpy(), train, FEW[condition], split)
+    key = {"data": name, "condition": condition, "split": split}
+    values = "counts" if data.counts else "log1p"
+    graph = library.graph(data.species, adata.var_names)
+    return Case(key, adata[train].copy(), adata[test].copy(), graph, values)
+
+
+def transfer(library: Library, name: str, split: int) -> Case:
+    """Returns one split of a transfer between technologies."""
+    source, target = TRANSFERS[name]
+    if target is None:
+        both = library.cells("pbmc_symphony_3tech")
+        new = (both.obs["batch"] == source).to_numpy()
+        reference, query, values = both[~new], both[new].copy(), "log1p"
+        reference = reference.copy()
+    else:
+        reference, query = library.cells(source).copy(), library.cells(target).copy()
+        words = LABELS[(LABELS["source"] == source) & (LABELS["target"] == target)]
+        reference.obs["cell_type"] = _renamed(reference, words, "source_label")
+        query.obs["cell_type"] = _renamed(query, words, "target_label")
+        reference = reference[reference.obs["cell_type"].notna().to_numpy()]
+        query = query[query.obs["cell_type"].notna().to_numpy()].copy()
+        shared = reference.var_names.intersection(query.var_names)
+        reference, query = reference[:, shared].copy(), query[:, shared].copy()
+        values = "counts"
+        if target == "pbmc_symphony_3tech":  # its values are logarithms: the reference's likewise
+            import scanpy
+
+            whole = library.cells(source)[reference.obs_names].copy()
+            scanpy.pp.normalize_total(whole, 1e4)
+            scanpy.pp.log1p(whole)
+            reference.X, values = whole[:, shared].X, "log1p"
+    labels = reference.obs["cell_type"].astype(str).to_numpy()
+    splitter = StratifiedShuffleSplit(1, train_size=0.8, random_state=split)
+    train, _ = next(splitter.split(labels, labels))
+    key = {"data": name, "condition": "transfer", "split": split}
+    graph = library.graph("human", reference.var_names)
+    return Case(key, reference[np.sort(train)].copy(), query, graph, values)
+
+
+def _renamed(adata: AnnData, words: pd.DataFrame, column: str) -> pd.Series:
+    """The common word for each cell's label, or nothing."""
+    table = words.dropna(subset=[column]).drop_duplicates(column).set_index(column)["label"]
+    return adata.obs["cell_type"].map(table)
+
+
+def _split(labels: np.ndarray, split: int, scored: bool) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.arange(len(labels))
+    share = 0.3
+    if scored:
+        halves = StratifiedShuffleSplit(1, test_size=0.5, random_state=999)
+        _, rows = next(halves.split(labels, labels))
+        share = 0.6
+    splitter = StratifiedShuffleSplit(1, test_size=share, random_state=split)
+    _, chosen = next(splitter.split(rows, labels[rows]))
+    test = np.sort(rows[chosen])
+    return np.setdiff1d(np.arange(len(labels)), test), test
+
+
+def _few(labels: np.ndarray, train: np.ndarray, number: int, split: int) -> np.ndarray:
+    rng = np.random.default_rng(split)
+    kept = [rng.permutation(train[labels[train] == label])[:number] for label in np.unique(labels)]
+    return np.sort(np.concatenate(kept))
+
+
+def due(conditions: list[str], sets: list[str]) -> Iterator[tuple[str, str, int]]:
+    """Every data set, condition and split that is asked for, split by split."""
+    for split in range(max(SETS[name].splits for name in SETS)):
+        for condition in conditions:
+            if condition == "transfer":
+                if split < TRANSFER_SPLITS:
+                    yield from ((name, condition, split) for name in TRANSFERS)
+                continue
+            for name in sets:
+                data = SETS[name]
+                thinned = condition in READS or SHARES.get(condition, 1.0) < 1
+                many = condition == "all reads" and split < data.splits
+                if (many or split < 5) and (data.counts or not thinned):
+                    yield name, condition, split
