@@ -115,6 +115,8 @@ def votes_on(
     device = torch_device(model)
     network = model.network_.to(device).eval()
     edges = edges_on(model, device)
+    if edges[0] is not None:
+        edges = network.needed_edges(*edges)
     parts, first = [], 0
     with torch.inference_mode():
         for batch in cell_loader(cells, model.batch_size):

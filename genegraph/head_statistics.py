@@ -34,20 +34,21 @@ def settle_head_input(
     if wanted == num_features and not recipe.centers:
         return
     network.to(device)
-    views = network.head_input.scale.shape
-    total = torch.zeros(num_features, *views, dtype=torch.float64, device=device)
+    views = network.head_input.scale.shape[:1]
+    total = torch.zeros(*views, num_features, dtype=torch.float64, device=device)
     squares = torch.zeros_like(total)
     for batch in cell_loader(cells, CELLS_AT_ONCE):
         x, depth = cell_inputs(batch, device)
         features = network.smooth(x, *edges, depth)
-        total += features.sum(0, dtype=torch.float64)
-        squares += features.square().sum(0, dtype=torch.float64)
+        total += features.sum(-2, dtype=torch.float64)
+        squares += features.square().sum(-2, dtype=torch.float64)
     mean = total / len(cells)
     variance = (squares / len(cells) - mean.square()).clamp(min=0)
     # Views differ in unit: each has the same say in which genes vary most.
-    share = variance / variance.sum(0).clamp(min=torch.finfo(variance.dtype).tiny)
-    share = share.reshape(num_features, -1).mean(1)
+    tiny = torch.finfo(variance.dtype).tiny
+    share = variance / variance.sum(-1, keepdim=True).clamp(min=tiny)
+    share = share.reshape(-1, num_features).mean(0)
     columns = share.argsort(descending=True, stable=True)[:wanted].sort().values
-    scale = recipe.scale(wanted, variance[columns].sum(0))
-    center = mean[columns] if recipe.centers else torch.zeros_like(mean[columns])
+    scale = recipe.scale(wanted, variance[..., columns].sum(-1))
+    center = mean[..., columns] if recipe.centers else torch.zeros_like(mean[..., columns])
     network.head_input.set(columns, center, scale)

@@ -70,17 +70,23 @@ class ResampledCells(CellRows):
         share: NDArray[np.float32],
         rng: np.random.Generator,
     ) -> Any:
-        own, other = self.X[rows], self.X[partner]
-        share = np.where(chosen, share, 1.0)
+        own, other = self.X[rows], self.X[partner[chosen]]
         if isinstance(own, np.ndarray):  # draws in the order of a sparse matrix, so as to agree
-            mixed = own + chosen[:, None] * other
-            there = np.nonzero(mixed)
-            mixed[there] = rng.binomial(mixed[there].astype(np.int64), share[there[0]])
-            return mixed.astype(np.float32)
-        keep = sp.diags_array(chosen.astype(np.float32))
-        sums = sp.csr_array(own + keep @ other)
-        sums.eliminate_zeros()
+            sums = own[chosen] + other
+            there = np.nonzero(sums)
+            sums[there] = rng.binomial(sums[there].astype(np.int64), share[chosen][there[0]])
+            mixed = own.astype(np.float32)
+            mixed[chosen] = sums
+            return mixed
+        number = int(chosen.sum())
+        place = sp.csr_array(
+            (np.ones(number, np.float32), (np.flatnonzero(chosen), np.arange(number))),
+            shape=(len(rows), number),
+        )
+        sums = sp.csr_array(own + place @ other)
         sums.sort_indices()
-        kept = rng.binomial(sums.data.astype(np.int64), np.repeat(share, np.diff(sums.indptr)))
-        sums.data = kept.astype(np.float32)
+        drawn = np.repeat(chosen, np.diff(sums.indptr))
+        shares = np.repeat(share, np.diff(sums.indptr))[drawn]
+        sums.data[drawn] = rng.binomial(sums.data[drawn].astype(np.int64), shares)
+        sums.eliminate_zeros()
         return sums

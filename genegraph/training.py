@@ -62,8 +62,10 @@ class CellTypeTask(lightning.LightningModule):
         """Moves the graph to the device: an EdgeIndex is no buffer."""
         if self.graph is not None:
             device = self.device
-            edges = self.graph.to_edge_index().to(device)
-            self._edges = (edges, self.graph.edge_weight.to(device))
+            edges, weight = self.graph.to_edge_index(), self.graph.edge_weight
+            if isinstance(self.network, GeneGCN):
+                edges, weight = self.network.needed_edges(edges, weight)
+            self._edges = (edges.to(device), weight.to(device))
         self._sums = {part: torch.zeros(3, device=self.device) for part in self._sums}
 
     def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ class Committee(torch.nn.Module):
     r"""Names the cell type by the mean of several heads' logits.
 
     .. math::
-        \mathrm{logits} = \frac{1}{M} \sum_{m=1}^{M} \mathrm{head}_m(x_{\cdot, m \bmod V})
+        \mathrm{logits} = \frac{1}{M} \sum_{m=1}^{M} \mathrm{head}_m(x_{m \bmod V})
 
     Where cells come in :math:`V` views (see :class:`~genegraph.nn.GraphShrinkage`), each head
     reads one of them.  Heads that err apart err less together; and if each is kept from a share of
@@ -27,14 +27,14 @@ class Committee(torch.nn.Module):
         num_heads: :math:`M`.
 
     Shapes:
-        - ``x``: ``[num_cells, num_features]`` or ``[num_cells, num_features, num_views]``
+        - ``x``: ``[num_cells, num_features]`` or ``[num_views, num_cells, num_features]``
         - output: ``[num_cells, num_classes]``; of :meth:`votes`
           ``[num_heads, num_cells, num_classes]``
 
     Example:
         >>> import torch
         >>> committee = Committee(100, 10, (16,), num_heads=6)
-        >>> committee(torch.rand(4, 100, 3)).shape, committee.votes(torch.rand(4, 100)).shape
+        >>> committee(torch.rand(3, 4, 100)).shape, committee.votes(torch.rand(4, 100)).shape
         (torch.Size([4, 10]), torch.Size([6, 4, 10]))
     """
 
@@ -54,7 +54,7 @@ class Committee(torch.nn.Module):
 
     def votes(self, x: Tensor) -> Tensor:
         """Returns each head's logits."""
-        views = (x,) if x.dim() == 2 else x.unbind(-1)
+        views = (x,) if x.dim() == 2 else x.unbind(0)
         return torch.stack([head(views[m % len(views)]) for m, head in enumerate(self.heads)])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -167,11 +167,11 @@ class GeneGCN(torch.nn.Module):
     ) -> Tensor:
         """Returns the fused features, ``[num_cells, num_genes * in_channels]``.
 
-        Where there are several views, ``[num_cells, num_genes, num_views]``.
+        Where there are several views, ``[num_views, num_cells, num_genes]``.
         """
         fused = self.features_by_layer(x, edge_index, edge_weight, depth)[-1]
         has_views = self.shrinkage is not None and self.shrinkage.log_kappa.dim() > 0
-        return fused if has_views else fused.flatten(start_dim=1)
+        return fused.movedim(-1, 0) if has_views else fused.flatten(start_dim=1)
 
     def features_by_layer(
         self,
@@ -207,7 +207,7 @@ class GeneGCN(torch.nn.Module):
         if self.shrinkage is None:
             return original
         shrunk: Tensor = self.shrinkage(original[..., 0], edge_index, edge_weight, depth)
-        return shrunk if shrunk.dim() == 3 else shrunk.unsqueeze(-1)
+        return shrunk.movedim(0, -1) if shrunk.dim() == 3 else shrunk.unsqueeze(-1)
 
     def _fuse(self, layer: int, original: Tensor, smoothed: list[Tensor]) -> Tensor:
         parts = [*smoothed, original] if self.residual else smoothed
@@ -222,6 +222,21 @@ class GeneGCN(torch.nn.Module):
             )
             total = total * (limit / size.clamp(min=torch.finfo(size.dtype).tiny)).clamp(max=1)
         return total + parts[-1] if self.residual else total
+
+    def needed_edges(self, edge_index: EdgeIndex, edge_weight: Tensor) -> tuple[EdgeIndex, Tensor]:
+        """Leaves out edges into genes that nobody reads: the logits stay the same.
+
+        Args:
+            edge_index: Sorted by target.
+            edge_weight: ``[num_edges]``.
+        """
+        if self.shrinkage is None or len(self.layers) > 0:
+            return edge_index, edge_weight
+        edges = edge_index.as_tensor()
+        read = torch.isin(edges[1], self.head_input.columns.to(edges.device))
+        size = (self.num_genes, self.num_genes)
+        kept = EdgeIndex(edges[:, read], sparse_size=size, sort_order="col")
+        return kept.fill_cache_(), edge_weight[read]
 
     def refresh(self) -> None:
         """Looks for the genes' neighbours again in graphs that all cells share, once an epoch."""

@@ -21,7 +21,7 @@ class HeadInput(torch.nn.Module):
             that have but one.
 
     Shapes:
-        - ``x``: ``[num_cells, num_features_before]``, or with a last dimension of views
+        - ``x``: ``[num_cells, num_features_before]``, or with a first dimension of views
         - output: ``[num_cells, num_features]``, or likewise
 
     Example:
@@ -38,17 +38,17 @@ class HeadInput(torch.nn.Module):
 
     def __init__(self, num_features: int, num_views: int | None = None) -> None:
         super().__init__()
-        views = () if num_views is None else (num_views,)
+        views = () if num_views is None else (num_views, 1)
         self.register_buffer("columns", torch.arange(num_features))
-        self.register_buffer("center", torch.zeros(num_features, *views))
-        self.register_buffer("scale", torch.ones(views))
+        self.register_buffer("center", torch.zeros(*views, num_features))
+        self.register_buffer("scale", torch.ones(() if num_views is None else (num_views, 1, 1)))
 
     def set(self, columns: Tensor, center: Tensor, scale: float | Tensor) -> None:
         """Sets positions :math:`i_k`, centre :math:`m_k` and unit :math:`s`."""
         self.columns.copy_(columns)
-        self.center.copy_(center)
-        self.scale.copy_(torch.as_tensor(scale))
+        self.center.copy_(center.view_as(self.center))
+        self.scale.copy_(torch.as_tensor(scale).view_as(self.scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        chosen = x if len(self.columns) == x.size(1) else x[:, self.columns]
+        chosen = x if len(self.columns) == x.size(-1) else x[..., self.columns]
         return (chosen - self.center) * self.scale

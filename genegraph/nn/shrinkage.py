@@ -53,7 +53,7 @@ class GraphShrinkage(MessagePassing):
           given where the cell has reads in genes that are not here.
         - ``genes``: ``[num_wanted]``, positions of the genes wanted; None: all
         - output: ``[num_cells, num_genes]`` or ``[num_cells, num_wanted]``; with a sequence of
-          ``kappa``, ``[num_cells, num_genes, num_views]``
+          ``kappa``, ``[num_views, num_cells, num_genes]``
 
     Raises:
         ValueError: If shapes do not fit together, or ``kappa`` or ``target_sum`` is not above 0.
@@ -132,7 +132,9 @@ class GraphShrinkage(MessagePassing):
             edge_weight = rate.new_ones(edge_index.size(1))
         size = (counts.size(1), counts.size(1))
         prior = self.propagate(edge_index, size=size, x=rate, edge_weight=edge_weight)[..., 0]
-        counts, prior = _of(genes, counts), _of(genes, prior)
+        # Genes stand outermost in the product: there choosing some is cheap, and done first.
+        prior = _of(genes, prior.T, 0).T.contiguous()
+        counts = _of(genes, counts)
         joined = _of(genes, _has_neighbours(edge_index, rate)[None])
 
         def shrunk(kappa: Tensor, target_sum: Tensor) -> Tensor:
@@ -142,12 +144,12 @@ class GraphShrinkage(MessagePassing):
         return self._views(shrunk)
 
     def _views(self, view: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """The views side by side; each lies contiguous in memory, as what reads it will want."""
+        """The views one after the other, if there are several."""
         kappa = self.log_kappa.exp()
         if kappa.dim() == 0:
             return view(kappa, self.target_sum)
         views = [view(*one) for one in zip(kappa, self.target_sum, strict=True)]
-        return torch.stack(views).movedim(0, -1)
+        return torch.stack(views)
 
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
         return edge_weight.view(1, -1, 1) * x_j
@@ -163,8 +165,8 @@ class GraphShrinkage(MessagePassing):
         )
 
 
-def _of(genes: Tensor | None, x: Tensor) -> Tensor:
-    return x if genes is None else x[:, genes]
+def _of(genes: Tensor | None, x: Tensor, dim: int = 1) -> Tensor:
+    return x if genes is None else x.index_select(dim, genes)
 
 
 def _has_neighbours(edge_index: Tensor, rate: Tensor) -> Tensor:

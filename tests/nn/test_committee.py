@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch_geometric import EdgeIndex
 
 from genegraph.nn import Committee, GeneGCN, GraphShrinkage
 
@@ -18,9 +19,9 @@ def test_the_mean_of_the_heads():
 
 def test_each_head_reads_its_view():
     committee = Committee(5, 3, (4,), num_heads=5)
-    x = torch.rand(7, 5, 2)
+    x = torch.rand(2, 7, 5)
     for m, votes in enumerate(committee.votes(x)):
-        torch.testing.assert_close(votes, committee.heads[m](x[..., m % 2]))
+        torch.testing.assert_close(votes, committee.heads[m](x[m % 2]))
 
 
 def test_the_views_are_those_of_single_stages():
@@ -33,7 +34,7 @@ def test_the_views_are_those_of_single_stages():
             seen = views(counts, edges, genes=genes)
             for v in range(3):
                 stage = GraphShrinkage(kappa[v], target_sum=sums[v])
-                torch.testing.assert_close(seen[..., v], stage(counts, edges, genes=genes))
+                torch.testing.assert_close(seen[v], stage(counts, edges, genes=genes))
 
 
 def test_every_view_learns_its_own_strength():
@@ -44,6 +45,25 @@ def test_every_view_learns_its_own_strength():
     first, second = network.shrinkage.log_kappa.grad
     assert first == 0
     assert second != 0
+
+
+def test_edges_into_unread_genes_change_nothing():
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    pairs = torch.randint(30, (2, 200), generator=generator)
+    edges = EdgeIndex(
+        pairs[:, pairs[1].argsort(stable=True)], sparse_size=(30, 30), sort_order="col"
+    )
+    weight = torch.rand(200, generator=generator)
+    options = {"hidden_channels": (8,), "num_layers": 0, "num_heads": 2, "head_features": 5}
+    network = GeneGCN(30, 3, kappa=[5.0, 50.0], **options)
+    columns = torch.tensor([2, 3, 11, 17, 29])
+    network.head_input.set(columns, torch.zeros(2, 5), torch.ones(2))
+    kept, kept_weight = network.needed_edges(edges, weight)
+    assert set(kept.as_tensor()[1].tolist()) <= set(columns.tolist())
+    assert 0 < len(kept_weight) < 100
+    counts = torch.randint(0, 5, (6, 30)).float()
+    torch.testing.assert_close(network(counts, kept, kept_weight), network(counts, edges, weight))
 
 
 def test_numbers_that_do_not_fit_are_refused():
