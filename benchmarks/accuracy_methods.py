@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from accuracy_features import TOP_GENES, Named, logarithms, most_varying
+from accuracy_networks import network
 from accuracy_sets import Case
 from anndata import AnnData
 from numpy.typing import NDArray
@@ -21,34 +23,10 @@ from sklearn.svm import LinearSVC
 
 from genegraph import GeneGCNClassifier
 
-TOP_GENES = 3000
-
-
-class Named(NamedTuple):
-    """What a method says of the test cells: a label each, and how sure it is (or None)."""
-
-    labels: NDArray[Any]
-    confidence: NDArray[np.float64] | None = None
-
-
-def logarithms(cells: AnnData, values: str) -> sp.csr_matrix:
-    """Returns log1p of reads per 10,000, the field's usual features."""
-    X = sp.csr_matrix(cells.X).astype(np.float32)
-    if values == "log1p":
-        return X
-    depth = np.maximum(np.asarray(X.sum(1)).ravel(), 1)
-    return (sp.diags_array((1e4 / depth).astype(np.float32)) @ X).log1p().tocsr()
-
-
-def _most_varying(train: sp.csr_matrix, number: int = TOP_GENES) -> NDArray[np.int64]:
-    mean = np.asarray(train.mean(0)).ravel()
-    variance = np.asarray(train.multiply(train).mean(0)).ravel() - mean**2
-    return np.sort(np.argsort(-variance, kind="stable")[:number])
-
 
 def _features(case: Case, number: int = TOP_GENES) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     train = logarithms(case.train, case.values)
-    genes = _most_varying(train, number)
+    genes = most_varying(train, number)
     return train[:, genes], logarithms(case.test, case.values)[:, genes]
 
 
@@ -163,6 +141,9 @@ METHODS: dict[str, Callable[[Case, int], Named]] = {
         lambda case, seed: RandomForestClassifier(300, random_state=seed)
     ),
     "boosting on PCA": _on_features(_boosting, dense=True),
+    "ChebConv (sigGCN)": network("cheb"),
+    "SAGE, learned edges (scGraph)": network("sage"),
+    "GATv2Conv": network("gat"),
     "fully connected, write-up": ours("none", **WRITE_UP),
     OURS: ours(),
     "gene GCN, no graph": ours("none"),

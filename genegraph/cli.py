@@ -99,6 +99,7 @@ def _add_fit(commands: Any, shared: argparse.ArgumentParser) -> None:
     add("cells", type=Path, metavar="CELLS.h5ad", help="labelled cells")
     add("--labels", required=True, metavar="COLUMN", help="column of obs with the cell types")
     add("--model", required=True, type=Path, metavar="OUT", help="where to save the model")
+    add("--groups", metavar="COLUMN", help="column of obs: donor, lane or batch, held out whole")
     add("--layer", metavar="NAME", help="layer to take the values from (default: X)")
     add("--values", default="auto", choices=["auto", "counts", "log1p", "features"])
     add("--force", action="store_true", help="replace the model file if there is one")
@@ -124,13 +125,18 @@ def _add_predict(commands: Any, shared: argparse.ArgumentParser) -> None:
         help="label cells with a trained classifier",
         description="Labels cells. A .csv gets one row per cell: cell, predicted, confidence. An "
         ".h5ad gets the cells with the labels in obs[KEY], obs[KEY_confidence] and the "
-        "probabilities in obsm[KEY_proba].",
+        "probabilities in obsm[KEY_proba]. Unsure cells are named 'unknown' where --min-confidence "
+        "or --max-error asks for it.",
     )
     add = parser.add_argument
     add("cells", type=Path, metavar="QUERY.h5ad", help="cells to label")
     add("--model", required=True, type=Path, metavar="FILE", help="model saved by genegraph fit")
     add("--out", required=True, type=Path, metavar="OUT", help="a .csv or an .h5ad file")
     add("--layer", metavar="NAME", help="layer with the values (default: as in fit; X for X)")
+    sure = parser.add_mutually_exclusive_group().add_argument
+    sure("--min-confidence", type=float, metavar="P", help="name less probable cells 'unknown'")
+    sure("--max-error", type=float, metavar="E", help="the same, at this share of wrong names")
+    add("--majority-voting", metavar="NAME", help="clusters in obs or neighbours in obsp that vote")
     add("--key", default="genegraph", help="name of the results in an .h5ad (default: genegraph)")
     add("--force", action="store_true", help="replace the output file if there is one")
     parser.set_defaults(command=_predict)
@@ -162,8 +168,9 @@ def _fit(args: argparse.Namespace) -> None:
         device=args.device,
         random_state=args.seed,
     )
-    model.fit(cells, args.labels, layer=args.layer)
+    model.fit(cells, args.labels, groups=args.groups, layer=args.layer)
     model.save(args.model)
+    print(f"held out in turn, {model.reliability()}")
     print(f"wrote {args.model}")
 
 
@@ -178,12 +185,20 @@ def _predict(args: argparse.Namespace) -> None:
     if args.layer is not None:
         model.layer_ = None if args.layer == "X" else args.layer
     cells = _read_cells(args.cells)
-    model.annotate(cells, key=args.key)
+    model.annotate(
+        cells,
+        key=args.key,
+        min_confidence=args.min_confidence,
+        max_error=args.max_error,
+        majority_voting=args.majority_voting,
+    )
     if args.out.suffix == ".h5ad":
         cells.write_h5ad(args.out)
     else:
-        found = cells.obs[[args.key, f"{args.key}_confidence"]]
-        found.columns = ["predicted", "confidence"]
+        names = {args.key: "predicted", f"{args.key}_confidence": "confidence"}
+        if args.majority_voting:
+            names[f"{args.key}_majority"] = "majority"
+        found = cells.obs[list(names)].rename(columns=names)
         found.to_csv(args.out, index_label="cell", float_format="%.4f")
     print(f"wrote {args.out}")
 

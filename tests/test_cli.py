@@ -18,7 +18,10 @@ def make_cells(num_cells, seed):
     own = (labels[:, None] == "B cell") == (np.arange(6)[None, :] < 3)
     return anndata.AnnData(
         rng.poisson(np.where(own, 20, 2)).astype("float32"),
-        obs=pd.DataFrame({"cell_type": labels}, index=[f"cell{i}" for i in range(num_cells)]),
+        obs=pd.DataFrame(
+            {"cell_type": labels, "lane": [f"lane{i // 2 % 3}" for i in range(num_cells)]},
+            index=[f"cell{i}" for i in range(num_cells)],
+        ),
         var=pd.DataFrame(index=GENES),
     )
 
@@ -88,6 +91,18 @@ def test_fit_then_predict_to_csv(files, capsys):
     assert list(table.columns) == ["cell", "predicted", "confidence"]
     assert table["cell"].tolist() == [f"cell{i}" for i in range(20)]
     assert (table["predicted"] == make_cells(20, seed=1).obs["cell_type"].to_numpy()).mean() > 0.9
+
+
+def test_unsure_cells_and_majority_voting(files):
+    fit(files, "--groups", "lane")
+    options = ("--min-confidence", 0.999, "--majority-voting", "lane")
+    assert predict(files, files / "out.csv", *options) == 0
+    table = pd.read_csv(files / "out.csv")
+    assert list(table.columns) == ["cell", "predicted", "confidence", "majority"]
+    unsure = table["confidence"] < 0.999
+    assert unsure.sum() > 0
+    assert (table["predicted"][unsure.to_numpy()] == "unknown").all()
+    assert predict(files, files / "other.csv", "--max-error", 0.0) == 2
 
 
 def test_predict_to_h5ad_uses_the_key(files):

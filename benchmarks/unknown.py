@@ -1,0 +1,109 @@
+"""Does a classifier know what it has not seen?  Each cell type is left out of training in turn.
+
+    python benchmarks/unknown.py --cells DIR --links LINKS --info INFO --mouse EDGES
+
+The confidence of test cells of the type left out is compared with that of the others: the area
+under the receiver operating characteristic is the probability that a cell of an unseen type is
+less sure than one of a seen type.  One split a type; ``docs/unknown.md`` is written from the rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import pandas as pd
+from accuracy_methods import METHODS, OURS
+from accuracy_sets import SETS, Case, Library, cases
+from common import RESULTS, machine
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+FILE = RESULTS / "unknown.jsonl"
+PAGE = Path(__file__).parents[1] / "docs" / "unknown.md"
+COMPARED = (OURS, "logistic regression", "CellTypist")
+DATA = ("zheng_facs_pbmc", "pbmc3k", "mouse_immune_actinn")
+AIM = 0.85
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Computes what is missing and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=Path, required=True, help="folder of the .h5ad files")
+    parser.add_argument("--links", type=Path, required=True, help="STRING links of human")
+    parser.add_argument("--info", type=Path, required=True, help="STRING info of human")
+    parser.add_argument("--mouse", type=Path, required=True, help="edge table of mouse genes")
+    parser.add_argument("--min-score", type=int, default=700)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(DATA))
+    parser.add_argument("--results", type=Path, default=FILE)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    args = parser.parse_args(argv)
+
+    library = Library(args.cells, args.links, args.info, args.mouse, args.min_score)
+    lines = args.results.read_text().splitlines() if args.results.exists() else []
+    done = {(r["data"], r["left_out"], r["method"]) for r in map(json.loads, lines)}
+    for name in args.sets:
+        case = cases(library, name, "all reads", 0)
+        for kind in sorted(case.train.obs["cell_type"].unique()):
+            for method in COMPARED:
+                if (name, kind, method) not in done:
+                    _run(case, kind, method, args.results)
+    args.page.write_text(page(args.results))
+    print(args.page.read_text())
+
+
+def _run(case: Case, kind: str, method: str, results: Path) -> None:
+    start = time.perf_counter()
+    known = case.train[(case.train.obs["cell_type"] != kind).to_numpy()].copy()
+    named = METHODS[method](Case(case.key, known, case.test, case.graph, case.values), 0)
+    truth = case.test.obs["cell_type"].to_numpy()
+    unseen = truth == kind
+    assert named.confidence is not None
+    row = {
+        "data": case.key["data"],
+        "left_out": kind,
+        "method": method,
+        "auroc": roc_auc_score(unseen, -named.confidence),
+        "accuracy_on_seen": accuracy_score(truth[~unseen], named.labels[~unseen]),
+        "unseen": int(unseen.sum()),
+        "seen": int((~unseen).sum()),
+        "seconds": round(time.perf_counter() - start, 1),
+        **machine("cpu"),
+    }
+    with results.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(f"{row['data']} without {kind}, {method}: AUROC {row['auroc']:.3f}", flush=True)
+
+
+def page(results: Path) -> str:
+    """Returns the table, every type, and what fails."""
+    rows = pd.DataFrame([json.loads(line) for line in results.read_text().splitlines()])
+    table = rows.pivot_table(index=["data", "left_out"], columns="method", values="auroc")
+    table = table[[method for method in COMPARED if method in table]]
+    lines = [
+        "# Types that were not learned",
+        "",
+        "Each type is left out of training in turn. Area under the ROC curve of *low confidence*",
+        "for *not seen*, on test cells: the probability that a cell of the type left out is less",
+        "sure of its name than one of the others. Made by `benchmarks/unknown.py` from",
+        "[results](../benchmarks/results/unknown.jsonl); one split, all reads.",
+        "",
+        "| data | left out | " + " | ".join(table.columns) + " |",
+        "|---" * (2 + len(table.columns)) + "|",
+    ]
+    for (data, kind), row in table.iterrows():
+        lines.append(f"| {data} | {kind} | " + " | ".join(f"{v:.3f}" for v in row) + " |")
+    for data, part in table.groupby("data"):
+        lines.append(f"| **{data}** | mean | " + " | ".join(f"{v:.3f}" for v in part.mean()) + " |")
+    lines.append("| **all** | mean | " + " | ".join(f"{v:.3f}" for v in table.mean()) + " |")
+    low = table[table[OURS] < AIM][OURS]
+    failing = [f"{kind} ({data}, {value:.2f})" for (data, kind), value in low.items()]
+    lines += ["", f"Below {AIM} with {OURS}: {', '.join(failing) or 'none'}."]
+    versions = ", ".join(f"{k} {v}" for k, v in rows["versions"].iloc[-1].items())
+    lines += ["", f"Machine: {rows['device'].iloc[-1]}; {versions}."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
