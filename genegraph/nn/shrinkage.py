@@ -2,10 +2,12 @@ r"""Counts of reads to log rates, with the graph as what is believed before the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch_geometric import EdgeIndex
 from torch_geometric.nn import MessagePassing
 
@@ -124,8 +126,8 @@ class GraphShrinkage(MessagePassing):
             )
         reads = reads.clamp(min=1)[:, None]  # an empty cell stays zero
         if edge_index is None:
-            seen = _of(genes, counts) / reads
-            return self._views(lambda kappa, target_sum: torch.log1p(seen * target_sum))
+            sums = self.target_sum.reshape(*self.target_sum.shape, 1, 1)
+            return torch.log1p(_of(genes, counts) / reads * sums)
         rate = (counts / reads).unsqueeze(-1)
         check_input(rate, edge_index, edge_weight, 1, None, None)
         if edge_weight is None:
@@ -136,20 +138,9 @@ class GraphShrinkage(MessagePassing):
         prior = _of(genes, prior.T, 0).T.contiguous()
         counts = _of(genes, counts)
         joined = _of(genes, _has_neighbours(edge_index, rate)[None])
-
-        def shrunk(kappa: Tensor, target_sum: Tensor) -> Tensor:
-            strength = kappa * joined
-            return torch.log1p(target_sum * ((counts + strength * prior) / (reads + strength)))
-
-        return self._views(shrunk)
-
-    def _views(self, view: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """The views one after the other, if there are several."""
-        kappa = self.log_kappa.exp()
-        if kappa.dim() == 0:
-            return view(kappa, self.target_sum)
-        views = [view(*one) for one in zip(kappa, self.target_sum, strict=True)]
-        return torch.stack(views)
+        kappa, sums = self.log_kappa.exp().reshape(-1), self.target_sum.reshape(-1)
+        views: Tensor = _LogRates.apply(counts, prior, reads, joined, kappa, sums)  # type: ignore[no-untyped-call]
+        return views if self.log_kappa.dim() else views[0]
 
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
         return edge_weight.view(1, -1, 1) * x_j
@@ -163,6 +154,56 @@ class GraphShrinkage(MessagePassing):
         return (
             f"{self.__class__.__name__}(kappa={self.kappa}, target_sum={self.target_sum.tolist()})"
         )
+
+
+class _LogRates(torch.autograd.Function):
+    """log(1 + target_sum * rate) of every view, with a gradient in closed form.
+
+    Left to autograd it would keep a dozen tensors of the size of the batch for each view.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        counts: Tensor,
+        prior: Tensor,
+        reads: Tensor,
+        joined: Tensor,
+        kappa: Tensor,
+        target_sum: Tensor,
+    ) -> Tensor:
+        out = counts.new_empty(len(kappa), *counts.shape)
+        for view, strength, unit in zip(out, kappa, target_sum, strict=True):
+            strengths = strength * joined
+            torch.addcmul(counts, prior, strengths, out=view)
+            view.div_((reads + strengths).div_(unit)).log1p_()
+        ctx.save_for_backward(counts, prior, reads, joined, kappa, target_sum, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        counts, prior, reads, joined, kappa, target_sum, out = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        into_counts = torch.zeros_like(counts) if wanted[0] else None
+        into_prior = torch.zeros_like(prior) if wanted[1] else None
+        into_reads = torch.zeros_like(reads) if wanted[2] else None
+        into_kappa = torch.zeros_like(kappa) if wanted[4] else None
+        for v, (strength, unit) in enumerate(zip(kappa, target_sum, strict=True)):
+            strengths = strength * joined
+            scaled = out[v].exp()  # 1 + unit * rate
+            rate = (scaled - 1).div_(unit)
+            # d out / d numerator, times the gradient that arrives
+            each = scaled.mul_(reads + strengths).reciprocal_().mul_(grad[v]).mul_(unit)
+            if into_counts is not None:
+                into_counts += each
+            if into_prior is not None:
+                into_prior += each * strengths
+            if into_reads is not None:
+                into_reads -= (each * rate).sum(1, keepdim=True)
+            if into_kappa is not None:
+                into_kappa[v] = torch.sub(prior, rate, out=rate).mul_(each).sum(0) @ joined[0]
+        return into_counts, into_prior, into_reads, None, into_kappa, None
 
 
 def _of(genes: Tensor | None, x: Tensor, dim: int = 1) -> Tensor:
