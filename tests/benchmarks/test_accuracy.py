@@ -1,0 +1,147 @@
+"""The accuracy benchmark: fair splits, and a page whose numbers add up."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from scipy import stats
+from sklearn.model_selection import StratifiedShuffleSplit
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    """The benchmark's modules, which import each other by name."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import accuracy_methods
+    import accuracy_sets
+    import accuracy_table
+
+    yield accuracy_sets, accuracy_methods, accuracy_table
+    for name in [n for n in sys.modules if n.startswith("accuracy")]:
+        del sys.modules[name]
+
+
+def test_test_cells_were_never_scored_while_choosing(scripts):
+    sets, _, _ = scripts
+    labels = np.repeat(["a", "b", "c"], [200, 100, 20])
+    halves = StratifiedShuffleSplit(1, test_size=0.5, random_state=999)
+    scored, _ = next(halves.split(labels, labels))
+    for split in range(5):
+        train, test = sets._split(labels, split, scored=True)
+        assert not set(test) & set(scored)
+        assert not set(test) & set(train)
+        assert len(test) == 96
+        assert len(train) + len(test) == 320
+
+
+def test_so_many_cells_of_each_type(scripts):
+    sets, _, _ = scripts
+    labels = np.repeat(["a", "b", "c"], [200, 100, 7])
+    train = np.arange(0, 307, 2)
+    few = sets._few(labels, train, 10, 0)
+    assert set(few) <= set(train)
+    assert pd.Series(labels[few]).value_counts().to_dict() == {"a": 10, "b": 10, "c": 4}
+
+
+def test_thinning_keeps_a_share_of_the_reads(scripts):
+    sets, _, _ = scripts
+    counts = np.random.default_rng(0).poisson(3, (200, 50)).astype("float32")
+    thinned = sets.thin(AnnData(counts), 0.2).X.toarray()
+    assert (thinned <= counts).all()
+    assert thinned.sum() / counts.sum() == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the real cells are not there")
+def test_labels_of_transfers_exist_in_the_data(scripts):
+    sets, _, _ = scripts
+    from anndata import read_h5ad
+
+    for role in ("source", "target"):
+        for name, part in sets.LABELS.groupby(role):
+            known = set(read_h5ad(DATA / "cells" / f"{name}.h5ad").obs["cell_type"].astype(str))
+            assert set(part[f"{role}_label"].dropna()) <= known
+
+
+def test_linear_models_name_easy_cells(scripts):
+    sets, methods, _ = scripts
+    rng = np.random.default_rng(0)
+    rate = np.ones((120, 30))
+    rate[:60, :10] = 8
+    rate[60:, 10:20] = 8
+    cells = AnnData(rng.poisson(rate).astype("float32"))
+    cells.obs["cell_type"] = np.repeat(["a", "b"], 60)
+    case = sets.Case({}, cells[::2].copy(), cells[1::2].copy(), None, "counts")
+    for name in ("logistic regression", "linear SVM", "kNN on PCA", "random forest"):
+        named = methods.METHODS[name](case, 0)
+        assert (named.labels == case.test.obs["cell_type"]).mean() > 0.95
+
+
+def rows(table):
+    """Result lines from ``{(data, split, method): accuracy}``."""
+    return pd.DataFrame(
+        [
+            {"data": d, "split": s, "method": m, "condition": "all reads", "accuracy": a}
+            for (d, s, m), a in table.items()
+        ]
+    )
+
+
+def test_the_interval_is_students_on_one_data_set(scripts):
+    _, _, page = scripts
+    values = np.array([1.0, 2.0, 4.0, 3.0, 2.5])
+    index = pd.MultiIndex.from_product([["x"], range(5)], names=["data", "split"])
+    mean, low, high = page.interval(pd.Series(values, index))
+    expected = stats.t.interval(0.95, 4, loc=values.mean(), scale=stats.sem(values))
+    assert (mean, low, high) == pytest.approx((2.5, *expected))
+
+
+def test_data_sets_count_the_same_whatever_their_splits(scripts):
+    _, _, page = scripts
+    index = pd.MultiIndex.from_tuples(
+        [("x", 0), ("x", 1), ("y", 0), ("y", 1), ("y", 2), ("y", 3)], names=["data", "split"]
+    )
+    mean, _, _ = page.interval(pd.Series([1.0, 1.0, 3.0, 3.0, 3.0, 3.0], index))
+    assert mean == 2.0
+
+
+def test_the_better_linear_model_is_compared_on_each_data_set(scripts):
+    _, methods, page = scripts
+    regression, machine = methods.LINEAR
+    table = rows(
+        {
+            ("x", 0, regression): 80, ("x", 1, regression): 82, ("x", 0, machine): 79,
+            ("x", 1, machine): 81, ("y", 0, regression): 60, ("y", 0, machine): 65,
+            ("x", 0, methods.OURS): 85, ("x", 1, methods.OURS): 85, ("y", 0, methods.OURS): 66,
+        }
+    )  # fmt: skip
+    difference = page.against_linear(table, "all reads", methods.OURS, "accuracy")
+    assert difference.to_dict() == {("x", 0): 5, ("x", 1): 3, ("y", 0): 1}
+
+
+def test_the_page_is_written_from_the_results(scripts, tmp_path, capsys):
+    _, methods, page = scripts
+    lines = []
+    for split in range(3):
+        for method, accuracy in zip(methods.MAIN, (0.8, 0.79, 0.85, 0.84, 0.83), strict=True):
+            lines.append(
+                {
+                    "data": "pbmc3k", "condition": "all reads", "split": split, "method": method,
+                    "accuracy": accuracy + split / 100, "macro_f1": accuracy, "seconds": 2.0,
+                    "confidence_per_mille": [900, 800], "right": "01", "device": "a machine",
+                    "versions": {"genegraph": "0"},
+                }
+            )  # fmt: skip
+    results = tmp_path / "r.jsonl"
+    results.write_text("\n".join(map(json.dumps, lines)))
+    page.main(["--results", str(results), "--page", str(tmp_path / "page.md")])
+    text = (tmp_path / "page.md").read_text()
+    assert "| **gene GCN** | 86.0 / 85.0 |" in text
+    assert "| all reads | +5.00 (+5.00 to +5.00) | +5.00 (+5.00 to +5.00) |" in text
+    assert "| all reads | pbmc3k | +1.00 (+1.00 to +1.00) | +2.00 (+2.00 to +2.00) |" in text
