@@ -140,6 +140,8 @@ def _told(difference: pd.Series) -> str:
     if difference.empty:
         return ""
     mean, low, high = interval(difference)
+    if not np.isfinite(low):
+        return f"{mean:+.2f}"
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 

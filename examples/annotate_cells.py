@@ -29,12 +29,12 @@ def main(argv: Sequence[str] | None = None) -> AnnData:
     print(graph.report())
 
     model = GeneGCNClassifier(graph, max_epochs=args.epochs, random_state=args.seed)
-    model.fit(reference, args.labels)
+    model.fit(reference, args.labels, groups=args.groups)
+    print(f"reference cells, held out in turn: {model.reliability()}")
     # The query may have its genes in another order, and lack some; the model says if too many.
-    model.annotate(query)
+    # Cells too unsure for the error rate asked for are named "unknown".
+    model.annotate(query, max_error=args.max_error)
     print(query.obs["genegraph"].value_counts().to_string())
-    unsure = (query.obs["genegraph_confidence"] < 0.5).sum()
-    print(f"{unsure} of {query.n_obs} cells are labelled with a confidence below 0.5")
 
     query.write_h5ad(args.out)
     return query
@@ -49,6 +49,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("query", help="cells to label (.h5ad)")
     parser.add_argument("out", help="where to write the labelled query (.h5ad)")
     parser.add_argument("--labels", default="cell_type", help="column of the reference's obs")
+    parser.add_argument("--groups", help="column of the reference's obs with donor or batch")
+    parser.add_argument("--max-error", type=float, help="share of wrong names to accept")
     parser.add_argument("--min-score", type=float, default=700, help="lowest STRING score")
     parser.add_argument("--epochs", type=int, help="passes over the reference cells")
     parser.add_argument("--seed", type=int, default=0, help="random state")

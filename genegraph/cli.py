@@ -170,7 +170,8 @@ def _fit(args: argparse.Namespace) -> None:
     )
     model.fit(cells, args.labels, groups=args.groups, layer=args.layer)
     model.save(args.model)
-    print(f"held out in turn, {model.reliability()}")
+    if model.held_out_ is not None:
+        print(f"held out in turn, {model.reliability()}")
     print(f"wrote {args.model}")
 
 
