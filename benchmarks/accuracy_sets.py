@@ -181,8 +181,11 @@ def transfer(library: Library, name: str, split: int) -> Case:
             scanpy.pp.log1p(whole)
             reference.X, values = whole[:, shared].X, "log1p"
     labels = reference.obs["cell_type"].astype(str).to_numpy()
+    several = reference.obs.groupby("cell_type")["cell_type"].transform("size").to_numpy() > 1
+    rows = np.flatnonzero(several)  # a type with one cell is always learned from
     splitter = StratifiedShuffleSplit(1, train_size=0.8, random_state=split)
-    train, _ = next(splitter.split(labels, labels))
+    train, _ = next(splitter.split(rows, labels[rows]))
+    train = np.append(rows[train], np.flatnonzero(~several))
     key = {"data": name, "condition": "transfer", "split": split}
     graph = library.graph("human", reference.var_names)
     return Case(key, reference[np.sort(train)].copy(), query, graph, values)
