@@ -54,6 +54,7 @@ class CellTypeTask(lightning.LightningModule):
         self.class_weight: Tensor | None
         self.register_buffer("class_weight", class_weight, persistent=False)
         self.num_cells = 1
+        self._clipped: list[list[torch.nn.Parameter]] = []
         self.history: list[dict[str, float]] = []
         self._edges: tuple[Tensor | None, Tensor | None] = (None, None)
         self._sums = {"train": torch.zeros(3), "val": torch.zeros(3)}
@@ -106,10 +107,7 @@ class CellTypeTask(lightning.LightningModule):
         """Clips each head's gradient by itself, and that of what they share."""
         if gradient_clip_val is None:
             return
-        parts = [list(head.parameters()) for head in self.network.head.heads]
-        theirs = {id(p) for part in parts for p in part}
-        parts.append([p for p in self.network.parameters() if id(p) not in theirs])
-        for part in parts:
+        for part in self._clipped:
             torch.nn.utils.clip_grad_norm_(part, gradient_clip_val)
 
     def validation_step(self, batch: Rows, batch_idx: int) -> None:
@@ -149,6 +147,10 @@ class CellTypeTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """See :meth:`genegraph.recipe.Recipe.optimizers`."""
+        heads = self.network.head.heads if self.num_heads > 1 else [self.network]
+        self._clipped = [list(head.parameters()) for head in heads]
+        theirs = {id(p) for part in self._clipped for p in part}
+        self._clipped.append([p for p in self.network.parameters() if id(p) not in theirs])
         num_steps = int(self.trainer.estimated_stepping_batches)
         mixed = "mixed" in str(self.trainer.precision)
         return self.recipe.optimizers(self.network, num_steps, self.num_cells, fused=not mixed)
