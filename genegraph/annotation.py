@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 
 
+def check_confidence(classes: NDArray[Any], min_confidence: float) -> None:
+    """Raises a ValueError if unsure cells cannot be marked so.
+
+    Args:
+        classes: The classes, none of which may be called ``"unknown"``.
+        min_confidence: In 0 .. 1.
+    """
+    if not 0 <= min_confidence <= 1:
+        raise ValueError(f"'min_confidence' must lie in 0 .. 1 (got {min_confidence!r}).")
+    if min_confidence > 0 and UNKNOWN in classes.tolist():
+        raise ValueError(
+            f"No class may be called {UNKNOWN!r} where unsure cells are to be marked so; rename "
+            "it, or leave out 'min_confidence' and 'max_error'."
+        )
+
+
 def name_cells(
     proba: NDArray[np.float32], classes: NDArray[Any], min_confidence: float
 ) -> NDArray[Any]:
@@ -25,28 +41,42 @@ def name_cells(
         classes: The classes in the order of the columns.
         min_confidence: In 0 .. 1; 0 names every cell.
 
-    Raises:
-        ValueError: If the confidence is no probability, or a class is itself called so.
-
     Example:
         >>> proba = np.array([[0.9, 0.1], [0.4, 0.6]])
         >>> name_cells(proba, np.array(["B", "T"]), 0.8).tolist()
         ['B', 'unknown']
     """
-    if not 0 <= min_confidence <= 1:
-        raise ValueError(f"'min_confidence' must lie in 0 .. 1 (got {min_confidence!r}).")
     named: NDArray[Any] = classes[proba.argmax(axis=1)]
-    if min_confidence == 0:
-        return named
-    if UNKNOWN in classes.tolist():
-        raise ValueError(
-            f"No class may be called {UNKNOWN!r} where unsure cells are to be marked so; rename "
-            "it, or leave out 'min_confidence' and 'max_error'."
-        )
     unsure = proba.max(axis=1) < min_confidence
     if not unsure.any():
         return named
     return np.where(unsure, np.array(UNKNOWN, dtype=object), named.astype(object))
+
+
+def check_voters(adata: AnnData, among: str) -> None:
+    """Raises an error if cells have nobody to vote with.
+
+    Args:
+        adata: The cells.
+        among: See :func:`vote`.
+
+    Raises:
+        KeyError: If there is neither such a column nor such a graph.
+        ValueError: If a cell has no cluster.
+    """
+    if among in adata.obs:
+        without = int(adata.obs[among].isna().sum())
+        if without:
+            raise ValueError(
+                f"adata.obs[{among!r}] must name a cluster for each cell (got none for {without} "
+                "cells)."
+            )
+    elif among not in adata.obsp:
+        raise KeyError(
+            f"'majority_voting' must name clusters in adata.obs or a neighbour graph in adata.obsp "
+            f"(got {among!r}; obsp has {sorted(adata.obsp)}). scanpy.pp.neighbors(adata) makes "
+            "'connectivities', scanpy.tl.leiden(adata) makes 'leiden'."
+        )
 
 
 def vote(adata: AnnData, proba: NDArray[np.float32], among: str) -> NDArray[np.float32]:
@@ -58,27 +88,12 @@ def vote(adata: AnnData, proba: NDArray[np.float32], among: str) -> NDArray[np.f
         among: A column of ``obs`` (cells of one cluster are alike), or a key of ``obsp``, such as
             ``"connectivities"`` (a cell and its neighbours are, by the weight of the edge, itself
             by the largest).
-
-    Raises:
-        KeyError: If the AnnData has neither.
-        ValueError: If a cell has no cluster.
     """
     if among in adata.obs:
         clusters = adata.obs[among]
-        if clusters.isna().any():
-            raise ValueError(
-                f"adata.obs[{among!r}] must name a cluster for each cell (got none for "
-                f"{int(clusters.isna().sum())} cells)."
-            )
         means = pd.DataFrame(proba).groupby(clusters.to_numpy(), observed=True).mean()
         shared: NDArray[np.float32] = means.loc[clusters.to_numpy()].to_numpy(dtype=np.float32)
         return shared
-    if among not in adata.obsp:
-        raise KeyError(
-            f"'majority_voting' must name clusters in adata.obs or a neighbour graph in adata.obsp "
-            f"(got {among!r}; obsp has {sorted(adata.obsp)}). scanpy.pp.neighbors(adata) makes "
-            "'connectivities', scanpy.tl.leiden(adata) makes 'leiden'."
-        )
     weights = sp.csr_array(adata.obsp[among])
     largest = weights.max(axis=1).toarray().ravel()
     itself = np.where(largest > 0, largest, 1.0) - weights.diagonal()

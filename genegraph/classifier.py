@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from genegraph.annotation import UNKNOWN, name_cells, vote
+from genegraph.annotation import UNKNOWN, check_confidence, check_voters, name_cells, vote
 from genegraph.batches import CellRows
 from genegraph.classifier_cells import in_use, read_groups, read_query, read_training
 from genegraph.classifier_checks import check_options
@@ -40,8 +40,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         x = \log\Big(1 + 10^3\, \frac{c + \kappa A c / T}{T + \kappa}\Big)
 
     With attention or ``num_layers``, :math:`x` is then smoothed over graphs of its genes and added
-    to itself.  A fully connected head classifies the
-    cell, several of them together:
+    to itself.  Several fully connected heads classify the cell together:
 
     .. math::
         x \leftarrow x + \mathrm{relu}(G x W), \qquad
@@ -256,10 +255,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"'y' must hold at least 2 classes (got 1 class: {self.classes_.tolist()[0]!r})."
             )
+        theirs = read_groups(X, groups, len(codes))
         align_graph(self)
         cells = in_use(self, cells)
         folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-        fit_network(self, cells, codes, read_groups(X, groups, len(codes)), folder)
+        fit_network(self, cells, codes, theirs, folder)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
@@ -362,13 +362,18 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         if not is_anndata(adata):
             raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
         threshold = self._threshold(min_confidence, max_error)
+        if majority_voting is not None:
+            check_voters(adata, majority_voting)
         proba = self.predict_proba(adata)
         found = {key: name_cells(proba, self.classes_, threshold)}
         if majority_voting is not None:
             shared = vote(adata, proba, majority_voting)
             found[f"{key}_majority"] = name_cells(shared, self.classes_, threshold)
+        known = list(self.classes_)
+        if threshold:  # a column holds words or numbers, not both
+            known = [*map(str, known), UNKNOWN]
+            found = {column: named.astype(str) for column, named in found.items()}
         for column, named in found.items():
-            known = [*self.classes_, *([UNKNOWN] if threshold else [])]
             categories = pd.Categorical(named, categories=known)
             adata.obs[column] = pd.Series(categories, index=adata.obs_names)
         adata.obs[key + "_confidence"] = proba.max(axis=1)
@@ -378,9 +383,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
     def _threshold(self, min_confidence: float | None, max_error: float | None) -> float:
         if min_confidence is not None and max_error is not None:
             raise ValueError("Only one of 'min_confidence' and 'max_error' can be given.")
+        threshold = min_confidence or 0.0
         if max_error is not None:
-            return self.reliability().min_confidence(max_error)
-        return 0.0 if min_confidence is None else min_confidence
+            threshold = self.reliability().min_confidence(max_error)
+        check_confidence(self.classes_, threshold)
+        return threshold
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the fitted model into one file: weights, genes, classes, graph, settings.

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from genegraph.annotation import name_cells, vote
+from genegraph.annotation import check_confidence, check_voters, name_cells, vote
 
 CLASSES = np.array(["B", "NK", "T"])
 PROBA = np.array([[0.6, 0.1, 0.3], [0.2, 0.3, 0.5], [0.0, 0.05, 0.95], [0.1, 0.8, 0.1]], "float32")
@@ -48,13 +48,17 @@ def test_neighbours_are_weighed_by_their_edges_and_a_cell_by_its_largest():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match=r"'min_confidence' must lie in 0 .. 1 \(got 2\)"):
-        name_cells(PROBA, CLASSES, 2)
+    for wrong in (2, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=r"'min_confidence' must lie in 0 .. 1 \(got"):
+            check_confidence(CLASSES, wrong)
+    called_so = np.array(["B", "T", "unknown"])
+    check_confidence(called_so, 0.0)
     with pytest.raises(ValueError, match="No class may be called 'unknown'"):
-        name_cells(PROBA, np.array(["B", "T", "unknown"]), 0.5)
+        check_confidence(called_so, 0.5)
+    check_voters(cells(), "connectivities")
     with pytest.raises(KeyError, match=r"obsp has \['connectivities'\]"):
-        vote(cells(), PROBA, "louvain")
+        check_voters(cells(), "louvain")
     lost = cells()
     lost.obs["leiden"] = pd.Categorical(["0", None, "0", "1"])
     with pytest.raises(ValueError, match="none for 1 cells"):
-        vote(lost, PROBA, "leiden")
+        check_voters(lost, "leiden")

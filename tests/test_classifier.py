@@ -492,6 +492,18 @@ def test_unsure_cells_are_unknown(adata, graph, tmp_path):
         model.predict(cells, min_confidence=0.5, max_error=0.1)
 
 
+def test_numbered_types_become_words_beside_unknown(counts, genes, tmp_path):
+    anndata = pytest.importorskip("anndata")
+    X, y = counts
+    cells = anndata.AnnData(X, var=pd.DataFrame(index=genes))
+    model = GeneGCNClassifier(**SMALL).fit(cells, np.unique(y, return_inverse=True)[1])
+    model.annotate(cells)
+    assert cells.obs["genegraph"].cat.categories.tolist() == [0, 1, 2]
+    model.annotate(cells, min_confidence=0.999)
+    assert cells.obs["genegraph"].cat.categories.tolist() == ["0", "1", "2", "unknown"]
+    cells.write_h5ad(tmp_path / "named.h5ad")
+
+
 def test_a_threshold_can_be_asked_for_by_error_rate(adata, graph):
     cells = _noisy(adata)
     model = GeneGCNClassifier(graph, **SMALL).fit(cells, "cell_type")
