@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from genegraph import GeneGCNClassifier
+from genegraph.classifier_network import VIEWS
 
 
 def _features(case: Case, number: int = TOP_GENES) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -118,6 +120,16 @@ def ours(prior: str = "real", **options: Any) -> Callable[[Case, int], Named]:
     return run
 
 
+def _with(name: str, value: Any, method: Callable[[Case, int], Named]) -> Any:
+    """The method with a constant of the package changed."""
+
+    def run(case: Case, seed: int) -> Named:
+        with mock.patch(name, value):
+            return method(case, seed)
+
+    return run
+
+
 WRITE_UP = {
     "optimizer": "adam",
     "shrinkage": None,
@@ -148,7 +160,16 @@ METHODS: dict[str, Callable[[Case, int], Named]] = {
     OURS: ours(),
     "gene GCN, no graph": ours("none"),
     "gene GCN, rewired graph": ours("rewired"),
-    "gene GCN, one head": ours(num_heads=1, hidden_channels=(128,)),
 }
+ABLATIONS: dict[str, Callable[[Case, int], Named]] = {
+    "one head of 128": ours(num_heads=1, hidden_channels=(128,)),
+    "one view": _with("genegraph.classifier_network.VIEWS", VIEWS[:1], ours()),
+    "no resampling": _with("genegraph.resampling.RESAMPLING_DEPTH", 0.0, ours()),
+    "graph after the logarithm": ours(shrinkage=None),
+    "all genes": ours(n_top_genes=None),
+    "weight decay 0.03": ours(weight_decay=0.03),
+}
+"""The default, but for one part of it."""
+METHODS |= ABLATIONS
 LINEAR = ("logistic regression", "linear SVM")
 MAIN = (*LINEAR, OURS, "gene GCN, no graph", "gene GCN, rewired graph")
