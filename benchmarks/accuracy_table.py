@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         rows[measure] *= 100
     parts = [
         HEAD,
+        summary(rows),
         *(_condition(rows, condition) for condition in [*SHARES, *FEW, "transfer"]),
         _verdicts(rows),
         _priors(rows),
@@ -71,6 +72,35 @@ The splits of a data set share cells, so that they vary less than new data would
 
 
 NOTHING = pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=["data", "split"]))
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """One line a condition: means over the data sets, each counting the same."""
+    methods = [*LINEAR, NONE, REWIRED, OURS]
+    lines = [
+        "## In short",
+        "",
+        "Means over data sets, of the splits that all five have.",
+        "",
+        "| condition | " + " | ".join(methods) + " | minus the better linear model |",
+        "|---" * (len(methods) + 2) + "|",
+    ]
+    for condition in [*SHARES, *FEW, "transfer"]:
+        part = rows[(rows["condition"] == condition) & rows["method"].isin(methods)]
+        tables = [
+            part.pivot_table(index=["data", "split"], columns="method", values=measure)
+            for measure in MEASURES
+        ]
+        if not set(methods) <= set(tables[0]):
+            continue
+        means = [table.dropna().groupby("data").mean().mean() for table in tables]
+        cells = [" / ".join(f"{mean[method]:.1f}" for mean in means) for method in methods]
+        cells[-1] = f"**{cells[-1]}**"
+        told = [_told(against_linear(rows, condition, OURS, measure)) for measure in MEASURES]
+        sets = part["data"].nunique()
+        name = f"{condition} ({sets} {'transfers' if condition == 'transfer' else 'data sets'})"
+        lines.append(f"| {name} | {' | '.join(cells)} | {' / '.join(told)} |")
+    return "\n".join(lines)
 
 
 def _condition(rows: pd.DataFrame, condition: str) -> str:
