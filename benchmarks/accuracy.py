@@ -9,14 +9,25 @@ the tables and the figure.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
 
 import numpy as np
 from accuracy_methods import MAIN, METHODS, Named
-from accuracy_sets import FEW, READS, SETS, SHARES, TRANSFERS, Case, Library, cases, due, transfer
+from accuracy_sets import (
+    FEW,
+    READS,
+    SETS,
+    SHARES,
+    TRANSFERS,
+    Case,
+    cases,
+    due,
+    files_parser,
+    library_of,
+    transfer,
+)
 from common import RESULTS, machine
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -27,12 +38,7 @@ WITH_CONFIDENCE = ("all reads", "5 % of reads")
 
 def main(argv: list[str] | None = None) -> None:
     """Computes what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cells", type=Path, required=True, help="folder of the .h5ad files")
-    parser.add_argument("--links", type=Path, required=True, help="STRING links of human")
-    parser.add_argument("--info", type=Path, required=True, help="STRING info of human")
-    parser.add_argument("--mouse", type=Path, required=True, help="edge table of mouse genes")
-    parser.add_argument("--min-score", type=int, default=700)
+    parser = files_parser(__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument(
         "--conditions", nargs="+", choices=[*CONDITIONS, *READS], default=CONDITIONS
@@ -43,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=FILE)
     args = parser.parse_args(argv)
 
-    library = Library(args.cells, args.links, args.info, args.mouse, args.min_score)
+    library = library_of(args)
     done = _done(args.results)
     work = [w for w in due(args.conditions, args.sets) if args.splits[0] <= w[2] < args.splits[1]]
     for name, condition, split in work[args.part[0] :: args.part[1]]:

@@ -6,6 +6,7 @@ scored while choosing it.  Test cells come from the other half only.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +125,22 @@ class Library:
                 else read_edges(self.mouse)
             )
         return GeneGraph.from_interactions(self._tables[species], genes=genes)
+
+
+def files_parser(description: str) -> argparse.ArgumentParser:
+    """A command line that names the files."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--cells", type=Path, required=True, help="folder of the .h5ad files")
+    parser.add_argument("--links", type=Path, required=True, help="STRING links of human")
+    parser.add_argument("--info", type=Path, required=True, help="STRING info of human")
+    parser.add_argument("--mouse", type=Path, required=True, help="edge table of mouse genes")
+    parser.add_argument("--min-score", type=int, default=700)
+    return parser
+
+
+def library_of(args: argparse.Namespace) -> Library:
+    """Returns the files that :func:`files_parser` names."""
+    return Library(args.cells, args.links, args.info, args.mouse, args.min_score)
 
 
 def thin(adata: AnnData, share: float) -> AnnData:

@@ -9,14 +9,13 @@ less sure than one of a seen type.  One split a type; ``docs/unknown.md`` is wri
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
 
 import pandas as pd
 from accuracy_methods import METHODS, OURS
-from accuracy_sets import SETS, Case, Library, cases
+from accuracy_sets import SETS, Case, cases, files_parser, library_of
 from common import RESULTS, machine
 from sklearn.metrics import accuracy_score, roc_auc_score
 
@@ -29,18 +28,13 @@ AIM = 0.85
 
 def main(argv: list[str] | None = None) -> None:
     """Computes what is missing and writes the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cells", type=Path, required=True, help="folder of the .h5ad files")
-    parser.add_argument("--links", type=Path, required=True, help="STRING links of human")
-    parser.add_argument("--info", type=Path, required=True, help="STRING info of human")
-    parser.add_argument("--mouse", type=Path, required=True, help="edge table of mouse genes")
-    parser.add_argument("--min-score", type=int, default=700)
+    parser = files_parser(__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(DATA))
     parser.add_argument("--results", type=Path, default=FILE)
     parser.add_argument("--page", type=Path, default=PAGE)
     args = parser.parse_args(argv)
 
-    library = Library(args.cells, args.links, args.info, args.mouse, args.min_score)
+    library = library_of(args)
     lines = args.results.read_text().splitlines() if args.results.exists() else []
     done = {(r["data"], r["left_out"], r["method"]) for r in map(json.loads, lines)}
     for name in args.sets:
