@@ -22,6 +22,13 @@ from common import cells_and_links, peak_mib, read_cells_and_graph, record
 from genegraph import GeneGCNClassifier, GeneGraph
 
 RESULTS = Path(__file__).parent / "results" / "epoch_time.jsonl"
+WRITE_UP = {
+    "shrinkage": None,
+    "n_top_genes": None,
+    "hidden_channels": (256, 128),
+    "num_heads": 1,
+}
+"""The write-up's network: one head on all genes, the graph after the logarithm."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -74,6 +81,7 @@ def _seconds(
     model = GeneGCNClassifier(
         prior,
         attention=None if prior is None else "full",
+        **WRITE_UP,
         max_epochs=epochs,
         device=device,
         random_state=0,

@@ -138,10 +138,12 @@ def test_the_page_is_written_from_the_results(scripts, tmp_path, capsys):
                     "versions": {"genegraph": "0"},
                 }
             )  # fmt: skip
+    lines.append({**lines[0], "method": "CellTypist", "accuracy": 0.7, "macro_f1": 0.6})
     results = tmp_path / "r.jsonl"
     results.write_text("\n".join(map(json.dumps, lines)))
     page.main(["--results", str(results), "--page", str(tmp_path / "page.md")])
     text = (tmp_path / "page.md").read_text()
     assert "| **gene GCN** | 86.0 / 85.0 |" in text
+    assert "| CellTypist | 70.0 / 60.0 (1 of 3) |" in text
     assert "| all reads | +5.00 (+5.00 to +5.00) | +5.00 (+5.00 to +5.00) |" in text
     assert "| all reads | pbmc3k | +1.00 (+1.00 to +1.00) | +2.00 (+2.00 to +2.00) |" in text
