@@ -70,9 +70,9 @@ training and test cells alike. Intervals are 95 % intervals of the mean paired d
 t over splits; pooled over data sets, each counting the same). The splits of a data set share cells,
 so that they vary less than new data would.
 
-CellTypist trains by stochastic gradient descent here, as its other way asks scikit-learn for an
-option that is gone: its numbers say little about CellTypist with an older scikit-learn. Boosting
-(scikit-learn's defaults) collapses on `mouse_mop_dot` with its 44 types.
+CellTypist asks scikit-learn for `multi_class="ovr"`, which is gone: it is given the same, one
+logistic regression for each type against the rest. Boosting has XGBoost's L2 penalty of 1: with
+scikit-learn's default of none it collapses on types of few cells.
 
 Made by `benchmarks/accuracy.py` and `benchmarks/accuracy_table.py` from
 [results](../benchmarks/results/accuracy.jsonl)."""
