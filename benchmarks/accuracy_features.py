@@ -13,10 +13,11 @@ TOP_GENES = 3000
 
 
 class Named(NamedTuple):
-    """What a method says of the test cells: a label each, and how sure it is (or None)."""
+    """What a method says of the test cells: a label each, how sure it is and how new they are."""
 
     labels: NDArray[Any]
     confidence: NDArray[np.float64] | None = None
+    novelty: NDArray[np.float64] | None = None
 
 
 def logarithms(cells: AnnData, values: str) -> sp.csr_matrix:

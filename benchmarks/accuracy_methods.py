@@ -130,11 +130,13 @@ def ours(prior: str = "real", **options: Any) -> Callable[[Case, int], Named]:
             graph = case.graph.rewire(random_state=seed)
         settings = {"values": case.values, "random_state": seed, "verbose": False, **options}
         model = GeneGCNClassifier(graph, **settings)
+        named = AnnData(case.test.X, case.test.obs[[]].copy(), case.test.var[[]])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cells whose reads cannot be told: by design here
             model.fit(case.train, "cell_type")
-            proba = model.predict_proba(case.test)
-        return Named(model.classes_[proba.argmax(1)], proba.max(1).astype(np.float64))
+            model.annotate(named, "found")
+        sure, new = (named.obs[f"found_{part}"].to_numpy(float) for part in PARTS)
+        return Named(named.obs["found"].to_numpy(str), sure, new)
 
     return run
 
@@ -161,6 +163,7 @@ WRITE_UP = {
 """The write-up's fully connected network: Adam at 1e-3 on all genes, the best epoch's weights."""
 
 OURS = "gene GCN"
+PARTS = ("confidence", "novelty")
 METHODS: dict[str, Callable[[Case, int], Named]] = {
     "logistic regression": _on_features(
         _tuned(LogisticRegression(max_iter=300), [0.003, 0.01, 0.03, 0.1, 0.3])

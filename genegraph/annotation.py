@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,39 +15,53 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 
 
-def check_confidence(classes: NDArray[Any], min_confidence: float) -> None:
-    """Raises a ValueError if unsure cells cannot be marked so.
+class Limits(NamedTuple):
+    """From where on a cell is named ``"unknown"``.
 
-    Args:
-        classes: The classes, none of which may be called ``"unknown"``.
-        min_confidence: In 0 .. 1.
+    Attributes:
+        min_confidence: Least probability of its class, in 0 .. 1; 0 names every cell.
+        max_novelty: Largest novelty, in 0 .. 1; 1 names every cell.
     """
-    if not 0 <= min_confidence <= 1:
-        raise ValueError(f"'min_confidence' must lie in 0 .. 1 (got {min_confidence!r}).")
-    if min_confidence > 0 and UNKNOWN in classes.tolist():
-        raise ValueError(
-            f"No class may be called {UNKNOWN!r} where unsure cells are to be marked so; rename "
-            "it, or leave out 'min_confidence' and 'max_error'."
-        )
+
+    min_confidence: float = 0.0
+    max_novelty: float = 1.0
+
+    @property
+    def any(self) -> bool:
+        """Whether any cell may be unknown."""
+        return self.min_confidence > 0 or self.max_novelty < 1
+
+    def check(self, classes: NDArray[Any]) -> None:
+        """Raises a ValueError if unsure cells cannot be marked so.
+
+        Args:
+            classes: The classes, none of which may be called ``"unknown"``.
+        """
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"'min_confidence' must lie in 0 .. 1 (got {self.min_confidence!r}).")
+        if self.any and UNKNOWN in classes.tolist():
+            raise ValueError(
+                f"No class may be called {UNKNOWN!r} where unsure cells are to be marked so; "
+                "rename it, or leave out 'min_confidence', 'max_error' and 'max_novelty'."
+            )
 
 
 def name_cells(
-    proba: NDArray[np.float32], classes: NDArray[Any], min_confidence: float
+    proba: NDArray[np.float32], classes: NDArray[Any], unsure: NDArray[np.bool_]
 ) -> NDArray[Any]:
-    """Returns the most probable class of each cell, or ``"unknown"`` below a confidence.
+    """Returns the most probable class of each cell, or ``"unknown"``.
 
     Args:
         proba: ``[num_cells, num_classes]``.
         classes: The classes in the order of the columns.
-        min_confidence: In 0 .. 1; 0 names every cell.
+        unsure: Which cells are not to be named.
 
     Example:
         >>> proba = np.array([[0.9, 0.1], [0.4, 0.6]])
-        >>> name_cells(proba, np.array(["B", "T"]), 0.8).tolist()
+        >>> name_cells(proba, np.array(["B", "T"]), proba.max(1) < 0.8).tolist()
         ['B', 'unknown']
     """
     named: NDArray[Any] = classes[proba.argmax(axis=1)]
-    unsure = proba.max(axis=1) < min_confidence
     if not unsure.any():
         return named
     return np.where(unsure, np.array(UNKNOWN, dtype=object), named.astype(object))
@@ -79,19 +93,19 @@ def check_voters(adata: AnnData, among: str) -> None:
         )
 
 
-def vote(adata: AnnData, proba: NDArray[np.float32], among: str) -> NDArray[np.float32]:
-    """Returns the mean probabilities among each cell's like, ``[num_cells, num_classes]``.
+def vote(adata: AnnData, values: NDArray[np.float32], among: str) -> NDArray[np.float32]:
+    """Returns the mean among each cell's like, ``[num_cells, num_values]``.
 
     Args:
         adata: The cells.
-        proba: Their probabilities.
+        values: Their probabilities, or other numbers.
         among: A column of ``obs`` (cells of one cluster are alike), or a key of ``obsp``, such as
             ``"connectivities"`` (a cell and its neighbours are, by the weight of the edge, itself
             by the largest).
     """
     if among in adata.obs:
         clusters = adata.obs[among]
-        means = pd.DataFrame(proba).groupby(clusters.to_numpy(), observed=True).mean()
+        means = pd.DataFrame(values).groupby(clusters.to_numpy(), observed=True).mean()
         shared: NDArray[np.float32] = means.loc[clusters.to_numpy()].to_numpy(dtype=np.float32)
         return shared
     weights = sp.csr_array(adata.obsp[among])
@@ -99,5 +113,5 @@ def vote(adata: AnnData, proba: NDArray[np.float32], among: str) -> NDArray[np.f
     itself = np.where(largest > 0, largest, 1.0) - weights.diagonal()
     weights = weights + sp.diags_array(itself)
     sums = np.asarray(weights.sum(axis=1)).ravel()
-    mixed: NDArray[np.float32] = (weights @ proba / sums[:, None]).astype(np.float32)
+    mixed: NDArray[np.float32] = (weights @ values / sums[:, None]).astype(np.float32)
     return mixed

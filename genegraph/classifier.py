@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from genegraph.annotation import UNKNOWN, check_confidence, check_voters, name_cells, vote
+from genegraph.annotation import UNKNOWN, Limits, check_voters, name_cells, vote
 from genegraph.batches import CellRows
 from genegraph.classifier_cells import in_use, read_groups, read_query, read_training
 from genegraph.classifier_checks import check_options
 from genegraph.classifier_fit import fit_network, recipe_of
-from genegraph.classifier_network import align_graph, smooths, votes_on
+from genegraph.classifier_network import align_graph, ask, first_view, smooths
 from genegraph.expression import is_anndata, labels_from_obs
 from genegraph.graph import GeneGraph
+from genegraph.nn.committee import mean_vote
 from genegraph.persistence import load_model, save_model
 from genegraph.reliability import Reliability
 
@@ -131,6 +133,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         temperature_: :math:`\tau`, by which the logits are divided; 1 where nothing was held out.
         held_out_: The cells of fit (by position) that were held out, with ``label``,
             ``predicted`` and ``confidence`` by the heads that have not learned from them; or None.
+        novelty_: The :class:`~genegraph.novelty.Novelty`: what cells of the known types look like.
 
     Example:
         >>> import numpy as np
@@ -268,14 +271,25 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         They are calibrated: :math:`\mathrm{softmax}(\mathrm{logits} / \tau)` with the
         :math:`\tau` that served the held-out cells best, ``temperature_``.
         """
-        check_is_fitted(self)
-        cells = read_query(self, X)
-        logits = votes_on(self, CellRows(cells.X, depth=cells.depth))
-        proba: NDArray[np.float32] = softmax(logits / np.float32(self.temperature_), axis=1)
-        return proba
+        return self._ask(X)[0]
+
+    def novelty(self, X: Any) -> NDArray[np.float64]:
+        """Returns how unlike all known cell types each cell is, in 0 .. 1.
+
+        It is the share of training cells that are nearer to their nearest type: 0.99 says that of
+        cells like those learned from, 1 % are as far off.  High where a type was not learned (the
+        probabilities do not tell: they share 1 out among the classes), and also where technology
+        or depth differ from the training cells'.  See :class:`~genegraph.novelty.Novelty`.
+        """
+        return self._ask(X)[1]
 
     def predict(
-        self, X: Any, *, min_confidence: float | None = None, max_error: float | None = None
+        self,
+        X: Any,
+        *,
+        min_confidence: float | None = None,
+        max_error: float | None = None,
+        max_novelty: float | None = None,
     ) -> NDArray[Any]:
         """Returns the most probable class of each cell.
 
@@ -286,13 +300,17 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
                 names was wrong among the held-out cells, see
                 :meth:`~genegraph.reliability.Reliability.min_confidence`.  Holds for cells like
                 those learned from, not for types that were not among them.
+            max_novelty: Name a cell ``"unknown"`` whose :meth:`novelty` is larger: 0.95 finds types
+                that were not learned, at the cost of about 5 % of the cells of those that were.
 
         Raises:
-            ValueError: If both are given, or the held-out cells cannot show that.
+            ValueError: If ``min_confidence`` and ``max_error`` are both given, or the training
+                cells cannot show that.
         """
-        check_is_fitted(self)
-        threshold = self._threshold(min_confidence, max_error)
-        return name_cells(self.predict_proba(X), self.classes_, threshold)
+        limits = self._limits(min_confidence, max_error, max_novelty)
+        proba, novelty = self._ask(X)
+        unsure = (proba.max(axis=1) < limits.min_confidence) | (novelty > limits.max_novelty)
+        return name_cells(proba, self.classes_, unsure)
 
     def reliability(self, X: Any = None, y: Any = None) -> Reliability:
         """Returns what the classifier's confidence is worth.
@@ -337,6 +355,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         *,
         min_confidence: float | None = None,
         max_error: float | None = None,
+        max_novelty: float | None = None,
         majority_voting: str | None = None,
     ) -> None:
         """Writes the predictions into an AnnData, in place.
@@ -344,14 +363,16 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         Args:
             adata: The cells to name.
             key: Writes ``obs[key]`` (categorical), ``obs[key + "_confidence"]`` (probability of
-                the most probable class) and ``obsm[key + "_proba"]`` (a DataFrame, one column a
-                class).
+                the most probable class), ``obs[key + "_novelty"]`` (see :meth:`novelty`) and
+                ``obsm[key + "_proba"]`` (a DataFrame, one column a class).
             min_confidence: See :meth:`predict`.
             max_error: See :meth:`predict`.
+            max_novelty: See :meth:`predict`.
             majority_voting: A column of ``obs`` with clusters, such as ``"leiden"``, or a neighbour
                 graph of ``obsp``, such as ``"connectivities"``.  Writes
                 ``obs[key + "_majority"]`` too: the class most probable on average among the cells
-                of a cell's cluster, or among its neighbours.
+                of a cell's cluster, or among its neighbours, and ``"unknown"`` where its
+                probability is below the least confidence or most of them are too new.
 
         Raises:
             KeyError: If there is no such column or graph.
@@ -361,33 +382,58 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if not is_anndata(adata):
             raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
-        threshold = self._threshold(min_confidence, max_error)
+        limits = self._limits(min_confidence, max_error, max_novelty)
         if majority_voting is not None:
             check_voters(adata, majority_voting)
-        proba = self.predict_proba(adata)
-        found = {key: name_cells(proba, self.classes_, threshold)}
+        proba, novelty = self._ask(adata)
+        new = novelty > limits.max_novelty
+        unsure = (proba.max(axis=1) < limits.min_confidence) | new
+        found = {key: name_cells(proba, self.classes_, unsure)}
         if majority_voting is not None:
             shared = vote(adata, proba, majority_voting)
-            found[f"{key}_majority"] = name_cells(shared, self.classes_, threshold)
+            mostly_new = vote(adata, new[:, None].astype(np.float32), majority_voting)[:, 0] > 0.5
+            unsure = (shared.max(axis=1) < limits.min_confidence) | mostly_new
+            found[f"{key}_majority"] = name_cells(shared, self.classes_, unsure)
         known = list(self.classes_)
-        if threshold:  # a column holds words or numbers, not both
+        if limits.any:  # a column holds words or numbers, not both
             known = [*map(str, known), UNKNOWN]
             found = {column: named.astype(str) for column, named in found.items()}
         for column, named in found.items():
             categories = pd.Categorical(named, categories=known)
             adata.obs[column] = pd.Series(categories, index=adata.obs_names)
         adata.obs[key + "_confidence"] = proba.max(axis=1)
+        adata.obs[key + "_novelty"] = novelty
         columns = [str(label) for label in self.classes_]
         adata.obsm[key + "_proba"] = pd.DataFrame(proba, index=adata.obs_names, columns=columns)
 
-    def _threshold(self, min_confidence: float | None, max_error: float | None) -> float:
+    def _ask(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Returns probabilities and novelty."""
+        check_is_fitted(self)
+        cells = read_query(self, X)
+        directions = torch.from_numpy(self.novelty_.directions)
+        logits, places = ask(
+            self,
+            CellRows(cells.X, depth=cells.depth),
+            lambda read: mean_vote(self.network_.head.votes(read)),
+            lambda read: first_view(read) @ directions.to(read),
+        )
+        proba: NDArray[np.float32] = softmax(logits / np.float32(self.temperature_), axis=1)
+        return proba, self.novelty_(places)
+
+    def _limits(
+        self, min_confidence: float | None, max_error: float | None, max_novelty: float | None
+    ) -> Limits:
+        check_is_fitted(self)
         if min_confidence is not None and max_error is not None:
             raise ValueError("Only one of 'min_confidence' and 'max_error' can be given.")
+        if max_novelty is not None:
+            self.novelty_.check(max_novelty)
         threshold = min_confidence or 0.0
         if max_error is not None:
             threshold = self.reliability().min_confidence(max_error)
-        check_confidence(self.classes_, threshold)
-        return threshold
+        limits = Limits(threshold, 1.0 if max_novelty is None else max_novelty)
+        limits.check(self.classes_)
+        return limits
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the fitted model into one file: weights, genes, classes, graph, settings.

@@ -18,9 +18,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from genegraph.batches import CellRows
 from genegraph.classifier_cells import ReadCells
 from genegraph.classifier_checks import fingerprint_of
-from genegraph.classifier_network import build_network, edges_on, torch_device, votes_on
+from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
 from genegraph.head_statistics import settle_head_input
 from genegraph.nn import Autoencoder
+from genegraph.novelty import Novelty, choose_cells
 from genegraph.recipe import Recipe
 from genegraph.reliability import fit_temperature
 from genegraph.resampling import ResampledCells
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 PRETRAINING = "adam"
 """The autoencoder's optimiser, as in the write-up."""
+NOVELTY_FOLDS = 5
 
 
 def recipe_of(model: GeneGCNClassifier, seed: int, optimizer: str | None = None) -> Recipe:
@@ -53,7 +55,11 @@ def fit_network(
     groups: NDArray[Any] | None,
     checkpoint_dir: Path | None,
 ) -> None:
-    """Sets ``network_``, ``history_``, ``n_iter_``, ``temperature_`` and ``held_out_``."""
+    """Sets the network, how training went, and what is known of new cells.
+
+    These are ``network_``, ``history_``, ``n_iter_``, ``temperature_``, ``held_out_`` and
+    ``novelty_``.
+    """
     # A fit that may be resumed must draw the same again: without a seed, one from its content.
     fingerprint = ""
     if checkpoint_dir is not None:
@@ -78,6 +84,7 @@ def fit_network(
         checkpoint = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint}
         _train(model, cells, codes, fold, train_rows, val_rows, seed, checkpoint)
     _calibrate(model, cells, codes, fold, val_rows)
+    _learn_novelty(model, cells, codes, groups, rng)
 
 
 def _train(
@@ -152,7 +159,15 @@ def _calibrate(
     held = cells.take(rows)
     heads = np.arange(model.num_heads) % _num_folds(fold) == fold[rows, None]
     heads[fold[rows] < 0] = True  # a validation cell is new to all
-    logits = votes_on(model, CellRows(held.X, depth=held.depth), heads)
+    batches = iter(torch.from_numpy(heads).split(model.batch_size))
+
+    def mean_of_strangers(read: torch.Tensor) -> torch.Tensor:
+        votes = model.network_.head.votes(read)
+        asked = next(batches).to(votes).T[..., None]
+        mean: torch.Tensor = (votes * asked).sum(0) / asked.sum(0)
+        return mean
+
+    (logits,) = ask(model, CellRows(held.X, depth=held.depth), mean_of_strangers)
     model.temperature_ = fit_temperature(logits, codes[rows])
     proba = softmax(logits / model.temperature_, axis=1)
     model.held_out_ = pd.DataFrame(
@@ -163,3 +178,21 @@ def _calibrate(
         },
         index=rows,
     )
+
+
+def _learn_novelty(
+    model: GeneGCNClassifier,
+    cells: ReadCells,
+    codes: NDArray[np.int64],
+    groups: NDArray[Any] | None,
+    rng: np.random.RandomState,
+) -> None:
+    """Notes what cells of the known types look like to the heads."""
+    rows = choose_cells(codes, rng)
+    known = cells.take(rows)
+    (features,) = ask(model, CellRows(known.X, depth=known.depth), first_view)
+    theirs = None if groups is None else groups[rows]
+    if theirs is not None and len(np.unique(theirs)) < 2:
+        theirs = None
+    fold = split_folds(codes[rows], NOVELTY_FOLDS, rng, theirs)
+    model.novelty_ = Novelty.of(features, codes[rows], fold)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genegraph.batches import CellRows, cell_inputs, cell_loader
 from genegraph.graph import GeneGraph
 from genegraph.nn import GeneGCN
-from genegraph.nn.committee import mean_vote
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
@@ -102,35 +102,36 @@ def torch_device(model: GeneGCNClassifier) -> torch.device:
     return torch.device(model.device)
 
 
-def votes_on(
-    model: GeneGCNClassifier, cells: CellRows, heads: NDArray[np.bool_] | None = None
-) -> NDArray[np.float32]:
-    """Returns the mean logits of cells, ``[num_cells, num_classes]``.
+def ask(
+    model: GeneGCNClassifier, cells: CellRows, *questions: Callable[[Tensor], Tensor]
+) -> list[NDArray[np.float32]]:
+    """Returns the answers about all cells, ``[num_cells, ...]``, one array a question.
 
     Args:
         model: Its trained network.
         cells: The cells.
-        heads: ``[num_cells, num_heads]``, which heads are asked about which cell; None: all.
+        questions: Each is asked about batch after batch, in the order of the cells, and given what
+            the heads read of it, see :meth:`~genegraph.nn.GeneGCN.read`.
     """
     device = torch_device(model)
     network = model.network_.to(device).eval()
     edges = edges_on(model, device)
     if edges[0] is not None:
         edges = network.needed_edges(*edges)
-    parts, first = [], 0
+    answers: list[list[Tensor]] = [[] for _ in questions]
     with torch.inference_mode():
         for batch in cell_loader(cells, model.batch_size):
             x, depth = cell_inputs(batch, device)
-            votes = network.votes(x, *edges, depth)
-            if heads is None:
-                parts.append(mean_vote(votes).cpu())
-                continue
-            asked = torch.from_numpy(heads[first : first + len(x)]).to(votes).T[..., None]
-            parts.append(((votes * asked).sum(0) / asked.sum(0)).cpu())
-            first += len(x)
+            read = network.read(x, *edges, depth)
+            for question, parts in zip(questions, answers, strict=True):
+                parts.append(question(read).cpu())
     model.network_.cpu()
-    logits: NDArray[np.float32] = torch.cat(parts).numpy()
-    return logits
+    return [torch.cat(parts).numpy() for parts in answers]
+
+
+def first_view(read: Tensor) -> Tensor:
+    """Returns what the first head reads, ``[num_cells, head_features]``."""
+    return read if read.dim() == 2 else read[0]
 
 
 def _num_layers(model: GeneGCNClassifier) -> int:

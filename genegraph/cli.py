@@ -123,10 +123,10 @@ def _add_predict(commands: Any, shared: argparse.ArgumentParser) -> None:
         "predict",
         parents=[shared],
         help="label cells with a trained classifier",
-        description="Labels cells. A .csv gets one row per cell: cell, predicted, confidence. An "
-        ".h5ad gets the cells with the labels in obs[KEY], obs[KEY_confidence] and the "
-        "probabilities in obsm[KEY_proba]. Unsure cells are named 'unknown' where --min-confidence "
-        "or --max-error asks for it.",
+        description="Labels cells. A .csv gets one row per cell: cell, predicted, confidence, "
+        "novelty. An .h5ad gets the cells with the labels in obs[KEY], obs[KEY_confidence] and "
+        "obs[KEY_novelty], and the probabilities in obsm[KEY_proba]. Cells are named 'unknown' "
+        "where --min-confidence, --max-error or --max-novelty asks for it.",
     )
     add = parser.add_argument
     add("cells", type=Path, metavar="QUERY.h5ad", help="cells to label")
@@ -136,6 +136,7 @@ def _add_predict(commands: Any, shared: argparse.ArgumentParser) -> None:
     sure = parser.add_mutually_exclusive_group().add_argument
     sure("--min-confidence", type=float, metavar="P", help="name less probable cells 'unknown'")
     sure("--max-error", type=float, metavar="E", help="the same, at this share of wrong names")
+    add("--max-novelty", type=float, metavar="Q", help="name cells unlike all types 'unknown'")
     add("--majority-voting", metavar="NAME", help="clusters in obs or neighbours in obsp that vote")
     add("--key", default="genegraph", help="name of the results in an .h5ad (default: genegraph)")
     add("--force", action="store_true", help="replace the output file if there is one")
@@ -191,12 +192,14 @@ def _predict(args: argparse.Namespace) -> None:
         key=args.key,
         min_confidence=args.min_confidence,
         max_error=args.max_error,
+        max_novelty=args.max_novelty,
         majority_voting=args.majority_voting,
     )
     if args.out.suffix == ".h5ad":
         cells.write_h5ad(args.out)
     else:
         names = {args.key: "predicted", f"{args.key}_confidence": "confidence"}
+        names[f"{args.key}_novelty"] = "novelty"
         if args.majority_voting:
             names[f"{args.key}_majority"] = "majority"
         found = cells.obs[list(names)].rename(columns=names)

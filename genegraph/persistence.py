@@ -11,12 +11,13 @@ import torch
 
 from genegraph.classifier_network import align_graph, build_network
 from genegraph.graph import GeneGraph
+from genegraph.novelty import Novelty
 from genegraph.safefile import flatten_tree, read_safe, unflatten_tree, write_safe
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
-FORMAT = 3
+FORMAT = 4
 NOT_SAVED = ("graph", "trainer_options")
 FITTED = (
     "n_features_in_",
@@ -44,6 +45,7 @@ def save_model(model: GeneGCNClassifier, path: str | os.PathLike[str]) -> None:
         "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
         "network": dict(model.network_.state_dict()),
         "held_out": _held_out(model),
+        "novelty": vars(model.novelty_),
         "graph": None if model._aligned is None else model._aligned.to_state(),
     }
     if hasattr(model, "feature_names_in_"):
@@ -95,6 +97,7 @@ def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClas
         model.held_out_ = pd.DataFrame(
             {**named, "confidence": held["confidence"]}, index=held["rows"]
         )
+    model.novelty_ = Novelty(**state["novelty"])
     if state["genes"] is not None:
         model.feature_names_in_ = np.array(state["genes"], dtype=object)
     align_graph(model)
@@ -102,4 +105,5 @@ def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClas
     model.network_ = build_network(model, in_use)
     model.network_.load_state_dict(state["network"])
     model.network_.eval()
+    model.novelty_.check_shape(len(model.network_.head_input.columns), len(model.classes_))
     return model

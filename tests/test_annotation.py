@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from genegraph.annotation import check_confidence, check_voters, name_cells, vote
+from genegraph.annotation import Limits, check_voters, name_cells, vote
 
 CLASSES = np.array(["B", "NK", "T"])
 PROBA = np.array([[0.6, 0.1, 0.3], [0.2, 0.3, 0.5], [0.0, 0.05, 0.95], [0.1, 0.8, 0.1]], "float32")
@@ -19,18 +19,14 @@ def cells():
 
 
 def test_unsure_cells_are_unknown():
-    assert name_cells(PROBA, CLASSES, 0.0).tolist() == ["B", "T", "T", "NK"]
-    assert name_cells(PROBA, CLASSES, 0.6).tolist() == ["B", "unknown", "T", "NK"]
-    assert name_cells(PROBA, CLASSES, 0.9).tolist() == ["unknown", "unknown", "T", "unknown"]
+    unsure = np.array([False, True, False, False])
+    assert name_cells(PROBA, CLASSES, unsure).tolist() == ["B", "unknown", "T", "NK"]
+    assert name_cells(PROBA, CLASSES, unsure & False).tolist() == ["B", "T", "T", "NK"]
 
 
 def test_unknown_among_numbers_keeps_the_numbers():
-    assert name_cells(PROBA, np.array([3, 5, 7]), 0.9).tolist() == [
-        "unknown",
-        "unknown",
-        7,
-        "unknown",
-    ]
+    named = name_cells(PROBA, np.array([3, 5, 7]), PROBA.max(1) < 0.9)
+    assert named.tolist() == ["unknown", "unknown", 7, "unknown"]
 
 
 def test_clusters_share_their_mean():
@@ -50,11 +46,12 @@ def test_neighbours_are_weighed_by_their_edges_and_a_cell_by_its_largest():
 def test_what_cannot_be_is_refused():
     for wrong in (2, -0.1, float("nan")):
         with pytest.raises(ValueError, match=r"'min_confidence' must lie in 0 .. 1 \(got"):
-            check_confidence(CLASSES, wrong)
+            Limits(min_confidence=wrong).check(CLASSES)
     called_so = np.array(["B", "T", "unknown"])
-    check_confidence(called_so, 0.0)
-    with pytest.raises(ValueError, match="No class may be called 'unknown'"):
-        check_confidence(called_so, 0.5)
+    Limits().check(called_so)
+    for limits in (Limits(min_confidence=0.5), Limits(max_novelty=0.9)):
+        with pytest.raises(ValueError, match="No class may be called 'unknown'"):
+            limits.check(called_so)
     check_voters(cells(), "connectivities")
     with pytest.raises(KeyError, match=r"obsp has \['connectivities'\]"):
         check_voters(cells(), "louvain")

@@ -1,3 +1,4 @@
+import dataclasses
 import warnings
 
 import numpy as np
@@ -524,6 +525,37 @@ def test_majority_voting_is_written_beside(adata, graph):
         model.annotate(adata, majority_voting="connectivities")
 
 
+def test_a_type_that_was_not_learned_is_new(adata, graph):
+    cells = adata.copy()
+    gone = (cells.obs["cell_type"] == cells.obs["cell_type"].iloc[0]).to_numpy()
+    model = GeneGCNClassifier(graph, **SMALL).fit(cells[~gone], "cell_type")
+    assert len(model.novelty_.distances) == (~gone).sum()
+    novelty = model.novelty(cells)
+    assert novelty.min() >= 0
+    assert novelty.max() < 1
+    assert np.median(novelty[gone]) > 0.95
+    assert (novelty[~gone] > 0.9).mean() < 0.2
+    named = model.predict(cells, max_novelty=0.9)
+    assert np.array_equal(named == "unknown", novelty > 0.9)
+    cells.obs["leiden"] = np.where(gone, "0", "1")
+    model.annotate(cells, max_novelty=0.9, majority_voting="leiden")
+    assert np.array_equal(cells.obs["genegraph_novelty"], novelty)
+    assert np.array_equal(cells.obs["genegraph"], named)
+    assert np.array_equal(cells.obs["genegraph_majority"] == "unknown", gone)
+    with pytest.raises(ValueError, match=r"'max_novelty' must be less than 0\.9"):
+        model.predict(cells, max_novelty=0.999)
+
+
+@pytest.mark.parametrize("part", ["directions", "means", "distances"])
+def test_a_file_whose_novelty_does_not_fit_is_refused(adata, graph, tmp_path, part):
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    cut = {part: getattr(model.novelty_, part)[..., None]}
+    model.novelty_ = dataclasses.replace(model.novelty_, **cut)
+    model.save(tmp_path / "m.genegraph")
+    with pytest.raises(ValueError, match="Novelty must be of"):
+        GeneGCNClassifier.load(tmp_path / "m.genegraph")
+
+
 def test_groups_are_held_out_together(adata, graph):
     donors = np.array(["d1", "d2", "d3", "d4"])[np.arange(120) % 4]
     adata.obs["donor"] = donors
@@ -550,6 +582,7 @@ def test_what_was_held_out_survives_a_file(adata, graph, tmp_path):
     again = GeneGCNClassifier.load(tmp_path / "m.genegraph")
     assert again.temperature_ == model.temperature_
     pd.testing.assert_frame_equal(again.held_out_, model.held_out_)
+    assert np.array_equal(again.novelty(adata), model.novelty(adata))
     assert np.array_equal(again.predict_proba(adata), model.predict_proba(adata))
 
 

@@ -88,7 +88,7 @@ def test_fit_then_predict_to_csv(files, capsys):
     assert "5 of 6 genes interact" in capsys.readouterr().out
     assert predict(files, files / "out.csv") == 0
     table = pd.read_csv(files / "out.csv")
-    assert list(table.columns) == ["cell", "predicted", "confidence"]
+    assert list(table.columns) == ["cell", "predicted", "confidence", "novelty"]
     assert table["cell"].tolist() == [f"cell{i}" for i in range(20)]
     assert (table["predicted"] == make_cells(20, seed=1).obs["cell_type"].to_numpy()).mean() > 0.9
 
@@ -98,7 +98,7 @@ def test_unsure_cells_and_majority_voting(files):
     options = ("--min-confidence", 0.999, "--majority-voting", "lane")
     assert predict(files, files / "out.csv", *options) == 0
     table = pd.read_csv(files / "out.csv")
-    assert list(table.columns) == ["cell", "predicted", "confidence", "majority"]
+    assert list(table.columns) == ["cell", "predicted", "confidence", "novelty", "majority"]
     unsure = table["confidence"] < 0.999
     assert unsure.sum() > 0
     assert (table["predicted"][unsure.to_numpy()] == "unknown").all()

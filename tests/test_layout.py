@@ -18,7 +18,7 @@ ORDER = [
     {"tree_codec", "safefile"},
     {"nn"},
     {"batches", "splitting", "recipe", "checkpoint_io", "progress"},
-    {"resampling", "head_statistics", "reliability", "annotation"},
+    {"resampling", "head_statistics", "reliability", "novelty", "annotation"},
     {"training"},
     {"classifier_network"},
     {"classifier_cells", "persistence"},

@@ -151,12 +151,26 @@ class GeneGCN(torch.nn.Module):
         depth: Tensor | None = None,
     ) -> Tensor:
         """Returns each head's logits, ``[num_heads, num_cells, num_classes]``."""
+        return self.head.votes(self.read(x, edge_index, edge_weight, depth))
+
+    def read(
+        self,
+        x: Tensor,
+        edge_index: Tensor | EdgeIndex | None = None,
+        edge_weight: Tensor | None = None,
+        depth: Tensor | None = None,
+    ) -> Tensor:
+        """Returns what the heads read, ``[num_cells, head_features]``.
+
+        Where there are several views, ``[num_views, num_cells, head_features]``.
+        """
         if self.shrinkage is not None and len(self.layers) == 0:
             genes = self.head_input.columns  # spares those that nobody reads
             smoothed = self.shrinkage(x, edge_index, edge_weight, depth, genes)
         else:
             smoothed = self.smooth(x, edge_index, edge_weight, depth)
-        return self.head.votes(self.head_input(smoothed))
+        read: Tensor = self.head_input(smoothed)
+        return read
 
     def smooth(
         self,
