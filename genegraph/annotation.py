@@ -31,6 +31,16 @@ class Limits(NamedTuple):
         """Whether any cell may be unknown."""
         return self.min_confidence > 0 or self.max_novelty < 1
 
+    def unsure(self, proba: NDArray[np.float32], new: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Returns which cells are not to be named.
+
+        Args:
+            proba: ``[num_cells, num_classes]``.
+            new: Which cells are newer than ``max_novelty``.
+        """
+        unsure: NDArray[np.bool_] = (proba.max(axis=1) < self.min_confidence) | new
+        return unsure
+
     def check(self, classes: NDArray[Any]) -> None:
         """Raises a ValueError if unsure cells cannot be marked so.
 

@@ -105,6 +105,16 @@ def test_unsure_cells_and_majority_voting(files):
     assert predict(files, files / "other.csv", "--max-error", 0.0) == 2
 
 
+def test_new_cells_are_unknown(files):
+    fit(files)
+    assert predict(files, files / "out.csv", "--max-novelty", 0.5) == 0
+    table = pd.read_csv(files / "out.csv")
+    new = table["novelty"] > 0.5
+    assert 0 < new.sum() < 20
+    assert ((table["predicted"] == "unknown") == new).all()
+    assert predict(files, files / "other.csv", "--max-novelty", 1.0) == 2
+
+
 def test_predict_to_h5ad_uses_the_key(files):
     assert fit(files) == 0
     assert predict(files, files / "out.h5ad", "--key", "guess") == 0
