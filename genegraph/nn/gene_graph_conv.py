@@ -88,8 +88,9 @@ class GeneGraphConv(MessagePassing):
             :math:`U(-\sqrt{1/d}, \sqrt{1/d})`; ``"absolute"``, the absolute value of that draw.
             With one non-negative feature a negative W makes relu(G X W) zero with zero gradient
             for ever, in half of all seeds.
-        backend: ``"torch"`` or ``"torch_sparse"`` (needs torch-sparse and torch-scatter), which
-            computes the products along edges.
+        backend: What computes along edges: ``"auto"``, kernels for the CPU and torch elsewhere;
+            ``"torch"``, torch everywhere; ``"torch_sparse"``, which needs torch-sparse and
+            torch-scatter.
 
     Shapes:
         - ``x``: ``[num_cells, num_genes, in_channels]`` or ``[num_genes, in_channels]``; may be
@@ -131,7 +132,7 @@ class GeneGraphConv(MessagePassing):
         tolerance: float = 1e-6,
         reference: bool = False,
         init: str = "absolute",
-        backend: str = "torch",
+        backend: str = "auto",
     ) -> None:
         super().__init__(aggr="add", node_dim=-2)
         check_choices(attention, attention_function, fusion, init)
@@ -344,7 +345,7 @@ class GeneGraphConv(MessagePassing):
         self, edge_index: EdgeIndex, x: Tensor, query: Tensor, key: Tensor, bias: Tensor | None
     ) -> Tensor:
         (rowptr, col), _ = edge_index.get_csc()
-        if self.in_channels == 1 and x.device.type == "cpu" and self.backend == "torch":
+        if self.in_channels == 1 and x.device.type == "cpu" and self.backend == "auto":
             values = x[..., 0]
             if self.theta is not None and self.phi is not None and self.att is not None:
                 out = additive_edge_attention(rowptr, col, values, self.theta, self.phi, self.att)

@@ -6,15 +6,23 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch_geometric import EdgeIndex
 
-BACKENDS = ("torch", "torch_sparse")
-"""``"torch"`` needs nothing; ``"torch_sparse"`` needs the extra ``genegraph[accelerate]``."""
+from genegraph.nn import product_kernels
+from genegraph.nn.threads import for_blocks
+
+BACKENDS = ("auto", "torch", "torch_sparse")
+"""``"auto"``: own kernels on the CPU, torch elsewhere; ``"torch"``: torch everywhere;
+``"torch_sparse"``: needs the extra ``genegraph[accelerate]``."""
 
 EDGES_PER_BLOCK = 65536
+GENES_PER_BLOCK = 1024
+SINGLE = (torch.float16, torch.bfloat16)
+"""Sums of these are made in float32."""
 
 # torch says this once per process of every CSR tensor; users can do nothing about it.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -29,7 +37,7 @@ def check_backend(backend: str) -> None:
             if find_spec(name) is None:
                 raise ImportError(
                     f"backend='torch_sparse' needs {name}, which is not installed; "
-                    "pip install 'genegraph[accelerate]' or use backend='torch'."
+                    "pip install 'genegraph[accelerate]' or use backend='auto'."
                 )
 
 
@@ -39,19 +47,23 @@ def propagate(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backend: st
     All cells share one topology, so their features stand side by side and nothing is copied per
     cell.  The gradient of ``edge_weight`` is a sampled product (one dot product per edge), never
     a dense matrix; the transpose for the gradient of ``x`` comes from the cache of ``edge_index``.
+    Sums are made in float32 where ``x`` is of half precision.
 
     Args:
         edge_index: Sorted by target (``sort_order="col"``), best with a filled cache.
         edge_weight: ``[num_edges]``.
-        x: ``[num_genes, num_cells * channels]``.
+        x: ``[num_genes, num_cells * channels]``, of the same dtype.
         backend: One of :data:`BACKENDS`.
     """
-    (rowptr, col), _ = edge_index.get_csc()
-    if backend == "torch":
-        out: Tensor = _Product.apply(edge_index, rowptr, col, edge_weight, x)  # type: ignore[no-untyped-call]
+    if x.dtype in SINGLE:
+        return propagate(edge_index, edge_weight.float(), x.float(), backend).to(x.dtype)
+    if backend != "torch_sparse":
+        kernels = backend == "auto" and x.device.type == "cpu"
+        out: Tensor = _Product.apply(edge_index, edge_weight, x, kernels)  # type: ignore[no-untyped-call]
         return out
     import torch_sparse  # noqa: F401  (registers the operators)
 
+    (rowptr, col), _ = edge_index.get_csc()
     (colptr, _), perm = edge_index.get_csr()
     if perm is None:  # sorted by both: the transpose keeps the order
         perm = torch.arange(len(col), device=col.device)
@@ -73,33 +85,58 @@ def propagate_cells(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backe
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, edge_index: EdgeIndex, rowptr: Tensor, col: Tensor, weight: Tensor, x: Tensor
+        ctx: Any, edge_index: EdgeIndex, weight: Tensor, x: Tensor, kernels: bool
     ) -> Tensor:
-        ctx.edge_index = edge_index
+        ctx.edge_index, ctx.kernels = edge_index, kernels
         ctx.save_for_backward(weight, x)
-        return _matrix(rowptr, col, weight, len(x)) @ x
+        (rowptr, col), _ = edge_index.get_csc()
+        return _multiply(rowptr, col, None, weight, x, kernels)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, x = ctx.saved_tensors
         grad_weight = grad_x = None
-        if ctx.needs_input_grad[3]:
-            grad_weight = _sampled_product(ctx.edge_index.as_tensor(), grad, x)
-        if ctx.needs_input_grad[4]:
+        if ctx.needs_input_grad[1]:
+            sampled = _kernel_sampled_product if ctx.kernels else _sampled_product
+            grad_weight = sampled(ctx.edge_index, grad, x)
+        if ctx.needs_input_grad[2]:
             (colptr, row), perm = ctx.edge_index.get_csr()
-            transposed = weight if perm is None else weight[perm]
-            grad_x = _matrix(colptr, row, transposed, len(x)) @ grad
-        return None, None, None, grad_weight, grad_x
+            grad_x = _multiply(colptr, row, perm, weight, grad, ctx.kernels)
+        return None, grad_weight, grad_x, None
 
 
-def _matrix(rowptr: Tensor, col: Tensor, weight: Tensor, size: int) -> Tensor:
-    return torch.sparse_csr_tensor(
-        rowptr, col, weight.detach(), size=(size, size), check_invariants=False
+def _multiply(
+    rowptr: Tensor, col: Tensor, perm: Tensor | None, weight: Tensor, x: Tensor, kernels: bool
+) -> Tensor:
+    if not kernels:
+        values = weight.detach() if perm is None else weight.detach()[perm]
+        size = (len(x), len(x))
+        matrix = torch.sparse_csr_tensor(rowptr, col, values, size=size, check_invariants=False)
+        return matrix @ x
+    place = np.empty(0, np.int64) if perm is None else perm.numpy()
+    out = torch.empty(x.shape, dtype=x.dtype)
+    graph = (rowptr.numpy(), col.numpy(), place)
+    arrays = [part.detach().contiguous().numpy() for part in (weight, x)]
+    to = out.numpy()
+    for_blocks(
+        lambda i, j: product_kernels.product(*graph, *arrays, to, i, j), len(x), GENES_PER_BLOCK
     )
+    return out
 
 
-def _sampled_product(edge_index: Tensor, grad: Tensor, x: Tensor) -> Tensor:
+def _kernel_sampled_product(edge_index: EdgeIndex, grad: Tensor, x: Tensor) -> Tensor:
+    (rowptr, col), _ = edge_index.get_csc()
+    out = torch.empty(len(col), dtype=x.dtype)
+    arrays = [part.contiguous().numpy() for part in (rowptr, col, grad, x.detach())]
+    to = out.numpy()
+    for_blocks(
+        lambda i, j: product_kernels.sampled_product(*arrays, to, i, j), len(x), GENES_PER_BLOCK
+    )
+    return out
+
+
+def _sampled_product(edge_index: EdgeIndex, grad: Tensor, x: Tensor) -> Tensor:
     """One dot product per edge, in blocks of edges so that memory stays bounded."""
-    blocks = edge_index.split(EDGES_PER_BLOCK, dim=1)
+    blocks = edge_index.as_tensor().split(EDGES_PER_BLOCK, dim=1)
     return torch.cat([(grad[target] * x[source]).sum(-1) for source, target in blocks])

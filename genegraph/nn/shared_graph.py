@@ -62,7 +62,7 @@ class SharedGraph(torch.nn.Module):
         *,
         num_neighbors: int = 16,
         attention_function: str = "embedded_dot",
-        backend: str = "torch",
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         if not 0 < num_neighbors < num_genes:

@@ -45,7 +45,8 @@ class GraphShrinkage(MessagePassing):
             gives one view for each.
         target_sum: What takes the place of the :math:`10^3`; a number for all views, or one for
             each.
-        backend: ``"torch"`` or ``"torch_sparse"``, see :class:`~genegraph.nn.GeneGraphConv`.
+        backend: ``"auto"``, ``"torch"`` or ``"torch_sparse"``, see
+            :class:`~genegraph.nn.GeneGraphConv`.
 
     Shapes:
         - ``counts``: ``[num_cells, num_genes]``
@@ -77,7 +78,7 @@ class GraphShrinkage(MessagePassing):
         kappa: float | Sequence[float] = 100.0,
         *,
         target_sum: float | Sequence[float] = TARGET_SUM,
-        backend: str = "torch",
+        backend: str = "auto",
     ) -> None:
         check_backend(backend)
         starts = torch.tensor(kappa, dtype=torch.float64)

@@ -12,7 +12,7 @@ ACCELERATED = all(importlib.util.find_spec(name) for name in ("torch_sparse", "t
 needs_torch_sparse = pytest.mark.skipif(
     not ACCELERATED, reason="torch-sparse and torch-scatter are not installed"
 )
-BACKENDS = ["torch", pytest.param("torch_sparse", marks=needs_torch_sparse)]
+BACKENDS = ["auto", "torch", pytest.param("torch_sparse", marks=needs_torch_sparse)]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -26,10 +26,13 @@ def test_the_product_by_hand(triangle, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("block", [7, 65536])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_values_and_gradients_equal_the_dense_product(
-    toy_graph, backend, block, monkeypatch, device
+    toy_graph, backend, block, threads, monkeypatch, device
 ):
     monkeypatch.setattr(propagation, "EDGES_PER_BLOCK", block)
+    monkeypatch.setattr(propagation, "GENES_PER_BLOCK", block)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     edge_index, edge_weight = (part.to(device) for part in toy_graph)
     x, g = torch.randn(2, 40, 6, dtype=torch.float64, device=device)
     results = []
@@ -84,12 +87,38 @@ def test_a_graph_without_edges_passes_nothing_on(backend):
     assert torch.equal(x.grad, torch.zeros(4, 3))
 
 
-def test_single_precision_is_close_to_double(toy_graph):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_single_precision_is_close_to_double(toy_graph, backend):
     edge_index, edge_weight = toy_graph
     x = torch.randn(40, 5)
-    single = propagate(edge_index, edge_weight.float(), x, "torch")
-    double = propagate(edge_index, edge_weight.float().double(), x.double(), "torch")
+    single = propagate(edge_index, edge_weight.float(), x, backend)
+    double = propagate(edge_index, edge_weight.float().double(), x.double(), backend)
     assert relative_error(single, double) < 1e-6
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_single(backend, dtype):
+    # 300 neighbours of weight and value one: bfloat16 cannot count beyond 256 by itself.
+    edges = torch.stack([torch.arange(1, 301), torch.zeros(300, dtype=torch.long)])
+    edge_index = EdgeIndex(edges, sparse_size=(301, 301), sort_order="col").fill_cache_()
+    x = torch.ones(301, 2, dtype=dtype, requires_grad=True)
+    weight = torch.ones(300, dtype=dtype, requires_grad=True)
+    out = propagate(edge_index, weight, x, backend)
+    assert out.dtype == dtype
+    assert out[0].tolist() == torch.full((2,), 300.0, dtype=dtype).tolist()
+    out.sum().backward()
+    assert x.grad.dtype == weight.grad.dtype == dtype
+    assert weight.grad.tolist() == [2.0] * 300
+
+
+def test_infinities_and_nan_stay_what_they_are():
+    edges = torch.tensor([[1, 2, 3, 3], [0, 0, 0, 1]])
+    edge_index = EdgeIndex(edges, sparse_size=(4, 4), sort_order="col").fill_cache_()
+    x = torch.tensor([[0.0, 0.0], [torch.inf, 1.0], [-torch.inf, torch.nan], [1.0, torch.inf]])
+    out = propagate(edge_index, torch.ones(4), x, "auto")
+    assert out[0].isnan().all()
+    assert out[1].tolist() == [1.0, torch.inf]
 
 
 def test_unknown_backends_are_refused():
@@ -118,7 +147,7 @@ def test_both_backends_compute_the_same_layer(toy_graph, attention, channels, aw
     x = torch.randn(3, 40, channels, dtype=torch.float64)
     g = torch.randn(3, 40, 2, dtype=torch.float64)
     results = []
-    for backend in ("torch", "torch_sparse"):
+    for backend in ("auto", "torch_sparse"):
         conv.backend = backend
         conv.zero_grad()
         features, weights = x.clone().requires_grad_(), edge_weight.clone().requires_grad_()
