@@ -162,6 +162,11 @@ WRITE_UP = {
 }
 """The write-up's fully connected network: Adam at 1e-3 on all genes, the best epoch's weights."""
 
+NETWORKS = {
+    "ChebConv (sigGCN)": "cheb",
+    "SAGE, learned edges (scGraph)": "sage",
+    "GATv2Conv": "gat",
+}
 OURS = "gene GCN"
 PARTS = ("confidence", "novelty")
 METHODS: dict[str, Callable[[Case, int], Named]] = {
@@ -175,9 +180,7 @@ METHODS: dict[str, Callable[[Case, int], Named]] = {
         lambda case, seed: RandomForestClassifier(300, random_state=seed)
     ),
     "boosting on PCA": _on_features(_boosting, dense=True),
-    "ChebConv (sigGCN)": network("cheb"),
-    "SAGE, learned edges (scGraph)": network("sage"),
-    "GATv2Conv": network("gat"),
+    **{name: network(kind) for name, kind in NETWORKS.items()},
     "fully connected, write-up": ours("none", **WRITE_UP),
     OURS: ours(),
     "gene GCN, no graph": ours("none"),

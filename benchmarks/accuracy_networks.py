@@ -5,6 +5,7 @@
 * ``SAGE`` with learned edge weights, as in scGraph (Yin et al., Bioinformatics 2022): PyG's
   ``SAGEConv`` takes no weights; ``GraphConv`` with the mean is the same layer with them.
 * ``GATv2Conv`` over the prior, 2 heads of 4 channels.
+* ``GCNConv`` and ``TransformerConv``, with 5 channels and with 2 heads of 4.
 
 As those papers do, they read the 1,000 genes that vary most, normalised and log1p, and are
 trained with Adam, the best epoch on a tenth of the training cells kept.
@@ -22,17 +23,18 @@ from accuracy_features import Named, logarithms, most_varying
 from accuracy_sets import Case
 from sklearn.model_selection import StratifiedShuffleSplit
 from torch import Tensor
-from torch_geometric.nn import ChebConv, GATv2Conv, GraphConv
+from torch_geometric.nn import ChebConv, GATv2Conv, GCNConv, GraphConv, TransformerConv
 
 NUM_GENES = 1000
 EPOCHS, PATIENCE, BATCH = 30, 5, 64
+ATTENDING = ("gat", "transformer")
 
 
 class GraphNetwork(torch.nn.Module):
     """A graph convolution over the genes of each cell, a dense branch beside it, a head on both.
 
     Args:
-        kind: ``"cheb"``, ``"sage"`` or ``"gat"``.
+        kind: ``"cheb"``, ``"sage"``, ``"gat"``, ``"gcn"`` or ``"transformer"``.
         edge_index: ``[2, num_edges]``.
         edge_weight: ``[num_edges]``, scaled to 0 .. 1.
         num_genes: Genes of a cell.
@@ -46,11 +48,13 @@ class GraphNetwork(torch.nn.Module):
         self.kind, self.num_genes = kind, num_genes
         self.register_buffer("edge_index", edge_index)
         self.edge_weight = torch.nn.Parameter(edge_weight, requires_grad=kind == "sage")
-        channels = 8 if kind == "gat" else 5
+        channels = 8 if kind in ATTENDING else 5
         self.conv: Any = {
             "cheb": lambda: ChebConv(1, 5, K=5),
             "sage": lambda: GraphConv(1, 5, aggr="mean"),
             "gat": lambda: GATv2Conv(1, 4, heads=2, edge_dim=1),
+            "gcn": lambda: GCNConv(1, 5),
+            "transformer": lambda: TransformerConv(1, 4, heads=2, edge_dim=1),
         }[kind]()
         self.squeeze = torch.nn.Linear(num_genes * channels, 64)
         self.dense = torch.nn.Sequential(
@@ -66,7 +70,7 @@ class GraphNetwork(torch.nn.Module):
         edges = self.edge_index.repeat(1, num_cells) + offset
         weight = self.edge_weight.repeat(num_cells)
         nodes = x.reshape(-1, 1)
-        if self.kind == "gat":
+        if self.kind in ATTENDING:
             smoothed = self.conv(nodes, edges, weight[:, None])
         else:
             smoothed = self.conv(nodes, edges, weight)
@@ -74,7 +78,7 @@ class GraphNetwork(torch.nn.Module):
         return self.out(torch.cat([self.squeeze(smoothed), self.dense(x)], dim=1).relu())
 
 
-def network(kind: str) -> Any:
+def network(kind: str, epochs: int = EPOCHS, patience: int = PATIENCE) -> Any:
     """Returns the method of a kind."""
 
     def run(case: Case, seed: int) -> Named:
@@ -88,7 +92,7 @@ def network(kind: str) -> Any:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = GraphNetwork(kind, prior.edge_index, weight, len(genes), len(classes))
-            _train(net, x, torch.from_numpy(codes), seed)
+            _train(net, x, torch.from_numpy(codes), seed, epochs, patience)
             test = torch.from_numpy(logarithms(case.test, case.values)[:, genes].toarray())
             proba = _logits(net, test).softmax(1).numpy()
         return Named(classes[proba.argmax(1)], proba.max(1).astype(float))
@@ -96,7 +100,7 @@ def network(kind: str) -> Any:
     return run
 
 
-def _train(net: GraphNetwork, x: Tensor, y: Tensor, seed: int) -> None:
+def _train(net: GraphNetwork, x: Tensor, y: Tensor, seed: int, epochs: int, patience: int) -> None:
     splitter = StratifiedShuffleSplit(1, test_size=0.1, random_state=seed)
     several = np.bincount(y)[y] > 1
     rows = np.flatnonzero(several)
@@ -107,7 +111,7 @@ def _train(net: GraphNetwork, x: Tensor, y: Tensor, seed: int) -> None:
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     rng = np.random.default_rng(seed)
     best, kept, waited = np.inf, copy.deepcopy(net.state_dict()), 0
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         net.train()
         for part in np.array_split(rng.permutation(train), max(1, -(-len(train) // BATCH))):
             loss = F.cross_entropy(net(x[part]), y[part])
@@ -120,7 +124,7 @@ def _train(net: GraphNetwork, x: Tensor, y: Tensor, seed: int) -> None:
         waited = 0 if watched < best else waited + 1
         if watched < best:
             best, kept = watched, copy.deepcopy(net.state_dict())
-        if waited == PATIENCE:
+        if waited == patience:
             break
     if len(val):
         net.load_state_dict(kept)

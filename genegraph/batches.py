@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from genegraph.expression_matrix import Matrix
+from genegraph.processes import this_process
 
 Rows = dict[str, Tensor]
 """Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR); with them
@@ -43,7 +44,12 @@ class CellRows(Dataset[Rows]):
         return int(self.X.shape[0])
 
     def __getitem__(self, rows: Any) -> Rows:
-        return {**as_rows(self.X[rows]), **self.known(np.asarray(rows))}
+        return self.part(rows, slice(None))
+
+    def part(self, rows: Any, which: slice) -> Rows:
+        """Returns those cells of a batch that ``which`` picks from its ``rows``."""
+        rows = np.asarray(rows, dtype=np.int64)[which]
+        return {**as_rows(self.X[rows]), **self.known(rows)}
 
     def known(self, rows: NDArray[np.int64]) -> Rows:
         """Returns what is known of cells beside their expression."""
@@ -112,8 +118,33 @@ class BatchOrder(Sampler[list[int]]):
             yield order[first : first + self.batch_size].tolist()
 
 
-def cell_loader(cells: Dataset[Rows], batch_size: int, seed: int | None = None) -> DataLoader[Rows]:
-    """Returns a loader of cells in :class:`BatchOrder`."""
-    order = BatchOrder(len(cells), batch_size, seed)  # type: ignore[arg-type]
+class OwnShare(Dataset[Rows]):
+    """Of each batch the cells that are this process's to learn from: every n-th of n processes."""
+
+    def __init__(self, cells: CellRows) -> None:
+        self.cells = cells
+
+    def __getitem__(self, rows: Any) -> Rows:
+        first, step = this_process()
+        return self.cells.part(rows, slice(first, None, step))
+
+
+def cell_loader(
+    cells: CellRows, batch_size: int, seed: int | None = None, *, share: bool = False
+) -> DataLoader[Rows]:
+    """Returns a loader of cells in :class:`BatchOrder`.
+
+    Args:
+        cells: The cells.
+        batch_size: Cells of a batch, of all processes together.
+        seed: Shuffle with this seed, or None for the given order.
+        share: Where several processes train together, load only this one's part of each batch.
+    """
+    order = BatchOrder(len(cells), batch_size, seed)
     # A generator of its own: without one, each pass would draw from the caller's.
-    return DataLoader(cells, sampler=order, batch_size=None, generator=torch.Generator())
+    return DataLoader(
+        OwnShare(cells) if share else cells,
+        sampler=order,
+        batch_size=None,
+        generator=torch.Generator(),
+    )

@@ -15,6 +15,7 @@ from genegraph.classifier_cells import ReadCells
 from genegraph.graph import GeneGraph
 from genegraph.nn.attention_functions import ATTENTION_FUNCTIONS
 from genegraph.nn.checks import check_attention
+from genegraph.processes import are_several
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
@@ -76,6 +77,11 @@ def check_options(model: GeneGCNClassifier) -> None:
         raise RuntimeError(
             "device='cuda' was asked for, but torch sees no CUDA device; use device='auto' "
             "to fall back to the CPU."
+        )
+    if are_several(model.trainer_options) and not isinstance(model.random_state, numbers.Integral):
+        raise ValueError(
+            "'random_state' must be an integer where several devices train together, so that all "
+            f"draw the same folds and batches (got {model.random_state!r})."
         )
     fraction = model.validation_fraction
     if not 0 <= fraction < 1 or (model.patience and not fraction):

@@ -25,8 +25,9 @@ class ResampledCells(CellRows):
     seen is mostly chance, and this shows the network other such chances; what tells deep cells of a
     type apart is left as it is.
 
-    What is drawn depends on the seed and the positions asked for, in their order: an epoch
-    resumed is the same epoch.
+    What is drawn depends on the seed and the positions of the batch, in their order: an epoch
+    resumed is the same epoch, and of a batch shared by several processes every cell is met as if
+    one had it all.
 
     Args:
         X: Counts, float32 cells x genes, dense or CSR.
@@ -51,7 +52,8 @@ class ResampledCells(CellRows):
         self._first = np.searchsorted(kind[self._order], kind)
         self._end = np.searchsorted(kind[self._order], kind, side="right")
 
-    def __getitem__(self, rows: Any) -> Rows:
+    def part(self, rows: Any, which: slice) -> Rows:
+        """Returns those cells of a batch that ``which`` picks from its ``rows``."""
         rng = np.random.default_rng([self.seed, *rows])
         rows = np.asarray(rows)
         depth = self.depth[rows]  # type: ignore[index]
@@ -59,8 +61,11 @@ class ResampledCells(CellRows):
         chosen = rng.random(len(rows)) < RESAMPLING_DEPTH / (RESAMPLING_DEPTH + depth)
         both = depth + self.depth[partner]  # type: ignore[index]
         share = np.divide(depth, both, out=np.zeros_like(both), where=both > 0)
-        part = self._mixed(rows, partner, chosen, share, rng)
-        return {**as_rows(part), **self.known(rows)}
+        # A stream for each cell, so that the others of a batch need not be thinned to know it.
+        keys = rng.integers(2**63, size=len(rows))
+        rows, partner, chosen = rows[which], partner[which], chosen[which]
+        mixed = self._mixed(rows, partner, chosen, share[which], keys[which])
+        return {**as_rows(mixed), **self.known(rows)}
 
     def _mixed(
         self,
@@ -68,25 +73,40 @@ class ResampledCells(CellRows):
         partner: NDArray[np.int64],
         chosen: NDArray[np.bool_],
         share: NDArray[np.float32],
-        rng: np.random.Generator,
+        keys: NDArray[np.int64],
     ) -> Any:
         own, other = self.X[rows], self.X[partner[chosen]]
-        if isinstance(own, np.ndarray):  # draws in the order of a sparse matrix, so as to agree
+        share, keys = share[chosen], keys[chosen]
+        if isinstance(own, np.ndarray):
             sums = own[chosen] + other
             there = np.nonzero(sums)
-            sums[there] = rng.binomial(sums[there].astype(np.int64), share[chosen][there[0]])
+            number = np.bincount(there[0], minlength=len(sums))
+            sums[there] = _thinned(sums[there], number, share, keys)
             mixed = own.astype(np.float32)
             mixed[chosen] = sums
             return mixed
-        number = int(chosen.sum())
-        place = sp.csr_array(
-            (np.ones(number, np.float32), (np.flatnonzero(chosen), np.arange(number))),
-            shape=(len(rows), number),
-        )
+        size = (len(rows), len(share))
+        ones = np.ones(len(share), np.float32)
+        place = sp.csr_array((ones, (np.flatnonzero(chosen), np.arange(len(share)))), shape=size)
         sums = sp.csr_array(own + place @ other)
         sums.sort_indices()
-        drawn = np.repeat(chosen, np.diff(sums.indptr))
-        shares = np.repeat(share, np.diff(sums.indptr))[drawn]
-        sums.data[drawn] = rng.binomial(sums.data[drawn].astype(np.int64), shares)
+        number = np.diff(sums.indptr)
+        drawn = np.repeat(chosen, number)
+        sums.data[drawn] = _thinned(sums.data[drawn], number[chosen], share, keys)
         sums.eliminate_zeros()
         return sums
+
+
+def _thinned(
+    counts: NDArray[np.float32],
+    number: NDArray[np.int64],
+    share: NDArray[np.float32],
+    keys: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Keeps each read with its cell's probability; ``number`` counts of each cell in a row."""
+    kept = counts.astype(np.int64)
+    end = np.cumsum(number)
+    for first, last, p, key in zip(end - number, end, share, keys, strict=True):
+        stream = np.random.Generator(np.random.Philox(key=key))
+        kept[first:last] = stream.binomial(kept[first:last], p)
+    return kept

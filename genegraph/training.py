@@ -15,12 +15,14 @@ import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch import Tensor
 
 from genegraph.batches import CellRows, Rows, cell_inputs, cell_loader
 from genegraph.checkpoint_io import SafeCheckpointIO
 from genegraph.graph import GeneGraph
 from genegraph.nn import GeneGCN
+from genegraph.processes import sum_over_processes, this_process
 from genegraph.progress import EpochProgress
 from genegraph.recipe import Recipe
 
@@ -70,14 +72,18 @@ class CellTypeTask(lightning.LightningModule):
         self._sums = {part: torch.zeros(3, device=self.device) for part in self._sums}
 
     def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
-        """Returns the mean loss of the heads, and how many cells they name rightly together."""
+        """Returns the mean loss of the heads, and how many cells they name rightly together.
+
+        Where several processes share a batch, the mean of their losses is the batch's.
+        """
         x, depth = cell_inputs(batch)
         votes = self.network.votes(x, *self._edges, depth)
         learned = self._learned(batch, votes)
         weight = learned if self.class_weight is None else learned * self.class_weight[batch["y"]]
         labels = batch["y"].expand(len(votes), -1)
         losses = F.cross_entropy(votes.movedim(-1, 1), labels, reduction="none")
-        total = weight.sum(1)
+        # Gradients are averaged over processes, which have unequal shares of a batch.
+        total = sum_over_processes(weight.sum(1)) / this_process()[1]
         means = (losses * weight).sum(1) / torch.where(total > 0, total, 1.0)
         named = votes.mean(0).argmax(1)
         return means.mean(), (named == batch["y"]).sum()
@@ -157,17 +163,19 @@ class CellTypeTask(lightning.LightningModule):
 
     def epoch_means(self) -> dict[str, float]:
         """Losses and accuracies of the epoch so far."""
-        parts = ["train"] + (["val"] if self._sums["val"][2] > 0 else [])
-        return {key: value for part in parts for key, value in self._means(part).items()}
+        return {**self._means("train"), **self._means("val")}
 
     def _count(self, part: str, batch: Rows) -> Tensor:
         loss, correct = self.compute(batch)
-        num = len(batch["crow"]) - 1 if "crow" in batch else len(batch["x"])
-        self._sums[part] += torch.stack([loss.detach() * num, correct, correct.new_tensor(num)])
+        num = torch.tensor(len(batch["y"]), device=loss.device)
+        of_all = sum_over_processes(num) / this_process()[1]
+        self._sums[part] += torch.stack([loss.detach() * of_all, correct, num])
         return loss
 
     def _means(self, part: str) -> dict[str, float]:
-        loss, correct, num = self._sums[part].tolist()
+        loss, correct, num = sum_over_processes(self._sums[part]).tolist()
+        if num == 0:
+            return {}
         return {f"{part}_loss": loss / num, f"{part}_accuracy": correct / num}
 
 
@@ -189,7 +197,17 @@ class RestoreTask(CellTypeTask):
         reader: GeneGCN,
     ) -> None:
         super().__init__(autoencoder, recipe, graph)  # type: ignore[arg-type]
-        self.reader = reader
+        self._reader = [reader]  # no submodule: its parameters take no part in training
+
+    @property
+    def reader(self) -> GeneGCN:
+        """The network whose head the encoder is for."""
+        return self._reader[0]
+
+    def setup(self, stage: str) -> None:
+        """Moves the reader to the device too."""
+        super().setup(stage)
+        self.reader.to(self.device)
 
     @property
     def num_heads(self) -> int:
@@ -202,7 +220,9 @@ class RestoreTask(CellTypeTask):
         with torch.no_grad():
             features = self.reader.features(cells, *self._edges, depth).flatten(start_dim=1)
             x = self.reader.head_input(features)
-        return F.mse_loss(self.network(x), x), x.new_zeros(())
+        num_cells = sum_over_processes(x.new_tensor(len(x))) / this_process()[1]
+        errors = F.mse_loss(self.network(x), x, reduction="sum")
+        return errors / (num_cells * x.size(1)), x.new_zeros(())
 
 
 class KeepBest(Callback):
@@ -309,6 +329,7 @@ def train(
         "max_epochs": epochs,
         "gradient_clip_val": recipe.clip,
         "enable_checkpointing": checkpoint_dir is not None,
+        "use_distributed_sampler": False,  # the loader shares batches out by itself
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
@@ -319,14 +340,28 @@ def train(
     # Always there: without it Lightning would pickle its checkpoints.
     options["plugins"] = [SafeCheckpointIO(), *options.get("plugins", [])]
     with _quiet():
-        lightning.Trainer(**options).fit(
+        trainer = lightning.Trainer(**options)
+        _check_strategy(trainer)
+        trainer.fit(
             task,
-            cell_loader(cells, recipe.batch_size, recipe.seed),
-            None if validation is None else cell_loader(validation, recipe.batch_size),
+            cell_loader(cells, recipe.batch_size, recipe.seed, share=True),
+            None if validation is None else cell_loader(validation, recipe.batch_size, share=True),
             ckpt_path=resume,
         )
     best.restore(task.network)
     task.network.cpu().eval()
+
+
+def _check_strategy(trainer: lightning.Trainer) -> None:
+    """Refuses a trainer whose processes would not come back with what they learned."""
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _MultiProcessingLauncher):
+        raise ValueError(
+            "Several devices need a strategy that runs the whole script in every process, such as "
+            f"trainer_options={{'strategy': 'ddp', ...}} in a script (got "
+            f"{type(trainer.strategy).__name__} with {type(launcher).__name__}, whose processes "
+            "end with the training and take the history with them)."
+        )
 
 
 def _callbacks(recipe: Recipe, epochs: int, verbose: bool) -> list[Callback]:

@@ -16,7 +16,7 @@ ORDER = [
     {"graph"},
     {"expression_matrix", "expression_values", "expression", "expression_counts"},
     {"tree_codec", "safefile"},
-    {"nn"},
+    {"nn", "processes"},
     {"batches", "splitting", "recipe", "checkpoint_io", "progress"},
     {"resampling", "head_statistics", "reliability", "novelty", "annotation"},
     {"training"},

@@ -152,6 +152,8 @@ class GeneGraphConv(MessagePassing):
         if attention in ("full", "edges") and attention_function != "dot":
             self.theta = torch.nn.Linear(in_channels, attention_channels)
             self.phi = torch.nn.Linear(in_channels, attention_channels)
+            # The bias of a product's keys cancels in the softmax: there is nothing to learn.
+            self.phi.bias.requires_grad_(attention_function != "embedded_dot")
             if attention_function == "additive":
                 self.att = torch.nn.Parameter(torch.empty(attention_channels))
         if self.gene_aware:
