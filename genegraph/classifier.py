@@ -116,7 +116,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         random_state: Seed of everything random.
         verbose: Show a progress bar (on terminals).
         trainer_options: Further arguments of Lightning's Trainer (precision, devices, strategy,
-            logger); they are not saved with the model.
+            logger); they are not saved with the model.  With several devices ``batch_size`` counts
+            the cells of all of them, and ``random_state`` must be an integer.
 
     Attributes:
         classes_: The cell types, sorted.
