@@ -17,8 +17,11 @@ stays one.  (Up to 88 and 709 they are right as well, beyond they are not.)
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
+from numba.extending import overload
 
 _LOG2_E_32 = np.float32(1.4426950408889634)
 _LN2_HIGH_32 = np.float32(0.693145751953125)  # few bits, so that k times it is exact
@@ -73,3 +76,15 @@ def exp_float64(x: float) -> float:
     bits = np.float64(shifted).view(np.int64) + 1023
     power = np.int64(bits << 52).view(np.float64)
     return 0.0 if x < _LOWEST_64 else ((r * r) * q + r + 1.0) * power
+
+
+def exp(x: Any) -> Any:
+    """In a kernel: the one of the two that is made for the type of ``x``."""
+    return exp_float32(np.float32(x)) if isinstance(x, np.float32) else exp_float64(x)
+
+
+@overload(exp, strict=False, jit_options={"forceinline": True})
+def _exp(x: Any) -> Any:
+    if x == numba.float32:
+        return lambda x: exp_float32(x)
+    return lambda x: exp_float64(x)
