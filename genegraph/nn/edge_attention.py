@@ -43,7 +43,7 @@ def fused_edge_attention(
         curvature: :math:`k`, one number.
     """
     parts = [part.to(x.dtype).expand(x.size(1)) for part in (slope, offset, key, log_weight)]
-    keys_too = key.requires_grad or log_weight.requires_grad
+    keys_too = any(part.requires_grad for part in (key, log_weight, curvature))
     constants = (torch.stack(parts, dim=1), curvature.to(x.dtype), keys_too)
     out: Tensor = _EdgeAttention.apply(rowptr, col, x, *constants)  # type: ignore[no-untyped-call]
     return out
