@@ -1,9 +1,10 @@
 """How fast is each part of the layer, against the plain way to the same result?
 
 Forward and backward on single-cell-like expression and a random graph.  The plain ways are the
-materialised N x N softmax (for one cell: more do not fit), gather-scatter along edges, and, for
-the whole network, the fully connected head alone.  Results are checked equal before anything is
-timed and appended to results/layer_speed.jsonl.
+materialised N x N softmax (for one cell: more do not fit), gather-scatter along the prior's edges,
+and, for the whole network, the fully connected head alone.  Attention over edges has a benchmark
+of its own, edge_attention.py.  Results are checked equal before anything is timed and appended to
+results/layer_speed.jsonl.
 
     python benchmarks/layer_speed.py
     python benchmarks/layer_speed.py --genes 500 --cells 8 --edges 2000 --results /tmp/quick.jsonl
@@ -70,14 +71,12 @@ def full_attention(x: Tensor, repeats: int) -> dict[str, Any]:
     }
 
 
-def along_edges(
-    x: Tensor, edge_index: EdgeIndex, weight: Tensor, attention: str | None, repeats: int
-) -> dict[str, Any]:
-    """The fused pass, gene-major and cell-major, and torch-geometric's gather-scatter."""
-    layer, reference = (conv.to(x.device) for conv in twins(attention=attention))
+def prior(x: Tensor, edge_index: EdgeIndex, weight: Tensor, repeats: int) -> dict[str, Any]:
+    """The sparse product, gene-major and cell-major, and torch-geometric's gather-scatter."""
+    layer, reference = (conv.to(x.device) for conv in twins(attention=None))
     gene_major = x.transpose(0, 1).contiguous().transpose(0, 1)
     plain = edge_index.as_tensor()
-    check_equal(str(attention), layer(x, edge_index, weight), reference(x, plain, weight))
+    check_equal("prior", layer(x, edge_index, weight), reference(x, plain, weight))
     check_equal("gene-major", layer(gene_major, edge_index, weight), layer(x, edge_index, weight))
     ways = {
         name: (lambda conv=conv, x=x, edges=edges: step(conv, x, edges, weight))
@@ -148,10 +147,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     graph, repeats = (edge_index, weight), arguments.repeats
     # Peak memory only ever rises, so the part that materialises N x N comes last.
-    record(arguments.results, device, **size, part="prior", **along_edges(x, *graph, None, repeats))
+    record(arguments.results, device, **size, part="prior", **prior(x, *graph, repeats))
     record(arguments.results, device, **size, part="network", **whole_network(x, *graph, repeats))
-    edges = along_edges(x, *graph, "edges", repeats)
-    record(arguments.results, device, **size, part="edge attention", **edges)
     record(arguments.results, device, **size, part="full attention", **full_attention(x, repeats))
 
 

@@ -4,29 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import Linear
 
 from genegraph.nn import additive_kernels, edge_kernels
-from genegraph.nn.threads import for_cell_blocks
+from genegraph.nn.threads import for_blocks, for_cell_blocks
+
+Array = np.ndarray[Any, Any]
 
 
 def fused_edge_attention(
-    rowptr: Tensor, col: Tensor, s: Tensor, x: Tensor, y: Tensor, u: Tensor
+    rowptr: Tensor,
+    col: Tensor,
+    x: Tensor,
+    slope: Tensor,
+    offset: Tensor,
+    key: Tensor,
+    log_weight: Tensor,
+    curvature: Tensor,
 ) -> Tensor:
-    r"""Returns :math:`o_i = \sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j`, on the CPU.
+    r"""Returns each gene's mean of its neighbours under the softmax of scalar logits, on the CPU.
+
+    .. math::
+        o_i = \sum_j \mathrm{softmax}_j(s_i y_j + u_j - k y_j^2)\, x_j, \qquad
+        s_i = a_i x_i + c_i, \quad y_j = p_j x_j
 
     Args:
         rowptr: Where each target's edges begin, ``[num_genes + 1]``.
         col: Source of each edge, ``[num_edges]``.
-        s: Slope of each gene, ``[num_cells, num_genes]``.
-        x: What is averaged, same shape.
-        y: Key of each gene, same shape.
-        u: Log-weight of each gene, same shape.
+        x: One feature per gene, ``[num_cells, num_genes]``; the result has its strides.
+        slope: :math:`a`, of each gene, ``[num_genes]``, or one for all.
+        offset: :math:`c`, likewise.
+        key: :math:`p`, likewise.
+        log_weight: :math:`u`, likewise.
+        curvature: :math:`k`, one number.
     """
-    out: Tensor = _EdgeAttention.apply(rowptr, col, s, x, y, u)  # type: ignore[no-untyped-call]
+    parts = [part.to(x.dtype).expand(x.size(1)) for part in (slope, offset, key, log_weight)]
+    keys_too = any(part.requires_grad for part in (key, log_weight, curvature))
+    constants = (torch.stack(parts, dim=1), curvature.to(x.dtype), keys_too)
+    out: Tensor = _EdgeAttention.apply(rowptr, col, x, *constants)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -82,39 +101,59 @@ def _segment(src: Tensor, rowptr: Tensor, row: Tensor, reduce: str, accelerate: 
     return src.new_zeros(size).scatter_reduce(0, index, src, reduce, include_self=False)
 
 
+def _side_by_side(cells: Array) -> Array:
+    """Copies up to CELLS cells, each a row, into the columns of an array; the rest is zero."""
+    out = np.zeros((cells.shape[1], edge_kernels.CELLS), cells.dtype)
+    out[:, : len(cells)] = cells.T
+    return out
+
+
 class _EdgeAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rowptr: Tensor, col: Tensor, *parts: Tensor) -> Tensor:
-        parts = tuple(part.contiguous() for part in parts)
-        out = torch.empty_like(parts[0])
-        graph = (rowptr.numpy(), col.numpy())
-        arrays = [part.detach().numpy() for part in (*parts, out)]
+    def forward(
+        ctx: Any, rowptr: Tensor, col: Tensor, x: Tensor, genes: Tensor, k: Tensor, keys_too: bool
+    ) -> Tensor:
+        out = torch.empty_like(x)
+        constants = (genes.detach().numpy(), k.detach().numpy()[()])
+        graph, cells, to = (rowptr.numpy(), col.numpy()), x.detach().numpy(), out.numpy()
 
-        def kernel(i: int, j: int) -> None:
-            edge_kernels.forward(*graph, *(part[i:j] for part in arrays))
+        def kernel(first: int, last: int) -> None:
+            block = _side_by_side(cells[first:last])
+            result = np.empty_like(block)
+            edge_kernels.forward(*graph, *constants, block, result)
+            to[first:last] = result.T[: last - first]
 
-        for_cell_blocks(kernel, len(out))
-        ctx.save_for_backward(*parts)
-        ctx.graph = graph
+        for_blocks(kernel, len(x), edge_kernels.CELLS)
+        ctx.save_for_backward(x, genes, k)
+        ctx.graph, ctx.keys_too = graph, keys_too
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        parts = ctx.saved_tensors
-        keys_too = any(ctx.needs_input_grad[3:])  # not where x is data: half of the work
-        gradients = grad.new_zeros((4 if keys_too else 1, *grad.shape))
-        arrays = [part.detach().numpy() for part in (*parts, grad.contiguous())]
-        to = gradients.numpy()
+        x, genes, k = ctx.saved_tensors
+        x_too = ctx.needs_input_grad[2]  # not where x is data
+        x_grad = torch.empty_like(x) if x_too else x[:0]
+        constants = (genes.detach().numpy(), k.detach().numpy()[()])
+        cells, g, to = x.detach().numpy(), grad.numpy(), x_grad.numpy()
+        num_blocks = -(-len(x) // edge_kernels.CELLS)
+        of_genes, of_k = np.zeros((num_blocks, *genes.shape)), np.zeros(num_blocks)
 
-        def kernel(i: int, j: int) -> None:
-            of_parts = [to[min(k, len(to) - 1), i:j] for k in range(4)]
-            edge_kernels.backward(*ctx.graph, *(part[i:j] for part in arrays), *of_parts, keys_too)
+        def kernel(first: int, last: int) -> None:
+            n = first // edge_kernels.CELLS
+            blocks = [_side_by_side(part[first:last]) for part in (cells, g)]
+            # A gene that thousands hear adds up thousands of terms.
+            result = np.zeros(blocks[0].shape if x_too else (0, edge_kernels.CELLS))
+            of_k[n] = edge_kernels.backward(
+                *ctx.graph, *constants, *blocks, result, of_genes[n], x_too, ctx.keys_too
+            )
+            if x_too:
+                to[first:last] = result.T[: last - first]
 
-        for_cell_blocks(kernel, len(grad))
-        if not keys_too:
-            return None, None, gradients[0], None, None, None
-        return None, None, *gradients
+        for_blocks(kernel, len(x), edge_kernels.CELLS)
+        genes_grad = torch.from_numpy(of_genes.sum(0)).to(genes.dtype)
+        k_grad = k.new_tensor(of_k.sum())
+        return None, None, x_grad if x_too else None, genes_grad, k_grad, None
 
 
 class _AdditiveAttention(torch.autograd.Function):

@@ -233,17 +233,20 @@ class GeneGraphConv(MessagePassing):
             return x, x, None
         if self.in_channels > 1:
             return query_key_bias(self.attention_function, x, self.theta, self.phi)
-        slope, offset, curvature = self._coefficients(x)
-        key = x
-        bias: Tensor | None = self.gene_log_weight if self.gene_aware else None
-        if self.gene_aware:
-            slope = slope * self.gene_slope[:, None]
-            offset = offset + self.gene_offset[:, None]
-            key = self.gene_key[:, None] * x
+        slope, offset, scale, log_weight, curvature = self._scalar_logits(x)
+        key = scale[..., None] * x if self.gene_aware else x
+        bias: Tensor | None = log_weight if self.gene_aware else None
         if self.attention_function == "gaussian":
-            of_key = -curvature * key[..., 0].square()
-            bias = of_key if bias is None else of_key + bias
-        return slope * x + offset, key, bias
+            bias = log_weight - curvature * key[..., 0].square()
+        return slope[..., None] * x + offset[..., None], key, bias
+
+    def _scalar_logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Coefficients a, c, p, u, k of logits (a_i x_i + c_i) y_j + u_j - k y_j^2, y = p x."""
+        slope, offset, curvature = self._coefficients(x)
+        if not self.gene_aware:
+            return slope, offset, x.new_ones(()), x.new_zeros(()), curvature
+        slope, offset = slope * self.gene_slope, offset + self.gene_offset
+        return slope, offset, self.gene_key, self.gene_log_weight, curvature
 
     def _coefficients(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return scalar_coefficients(self.attention_function, x, self.theta, self.phi)
@@ -275,11 +278,12 @@ class GeneGraphConv(MessagePassing):
         if edge_weight is None:
             edge_weight = x.new_ones(edge_index.size(1))
         query = key = bias = None
-        if self.attention == "edges":
-            query, key, bias = self._query_key_bias(x)
-            bias = None if bias is None else bias.expand(x.shape[:2])[..., None]
-        if isinstance(edge_index, EdgeIndex) and (self.reference or self._is_watched()):
-            edge_index = edge_index.as_tensor()
+        if not self._is_fused(edge_index):
+            if isinstance(edge_index, EdgeIndex):
+                edge_index = edge_index.as_tensor()
+            if self.attention == "edges":
+                query, key, bias = self._query_key_bias(x)
+                bias = None if bias is None else bias.expand(x.shape[:2])[..., None]
         out: Tensor = self.propagate(
             edge_index,
             size=(x.size(-2), x.size(-2)),
@@ -292,15 +296,18 @@ class GeneGraphConv(MessagePassing):
         )
         return out
 
-    def _is_watched(self) -> bool:
-        """Whether somebody wants to see single messages, which the fused path does not make."""
-        hooks = (
+    def _is_fused(self, edge_index: Tensor) -> bool:
+        """Whether no single messages are made: nobody wants to see them, and edges are sorted."""
+        watched = (
+            self.explain,
             self._message_forward_pre_hooks,
             self._message_forward_hooks,
             self._aggregate_forward_pre_hooks,
             self._aggregate_forward_hooks,
         )
-        return any(hooks)
+        if self.reference or not self.fuse or any(watched):
+            return False
+        return isinstance(edge_index, EdgeIndex) and edge_index.is_sorted_by_col
 
     def message(
         self,
@@ -321,19 +328,11 @@ class GeneGraphConv(MessagePassing):
         return weight.unsqueeze(-1) * x_j
 
     def message_and_aggregate(
-        self,
-        edge_index: EdgeIndex,
-        x: Tensor,
-        query: Tensor | None,
-        key: Tensor | None,
-        bias: Tensor | None,
-        edge_weight: Tensor,
-        of_attention: Tensor | None,
+        self, edge_index: EdgeIndex, x: Tensor, edge_weight: Tensor, of_attention: Tensor | None
     ) -> Tensor:
         out = propagate_cells(edge_index, edge_weight, x, self.backend)
-        if query is not None and key is not None:
-            attended = self._attend_edges(edge_index, x, query, key, bias)
-            out = out + self._share(attended, of_attention)
+        if self.attention == "edges":
+            out = out + self._share(self._attend_edges(edge_index, x), of_attention)
         return out
 
     def _logits(self, query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
@@ -343,22 +342,20 @@ class GeneGraphConv(MessagePassing):
         logits = (query * key).sum(-1)
         return logits if bias is None else logits + bias.squeeze(-1)
 
-    def _attend_edges(
-        self, edge_index: EdgeIndex, x: Tensor, query: Tensor, key: Tensor, bias: Tensor | None
-    ) -> Tensor:
+    def _attend_edges(self, edge_index: EdgeIndex, x: Tensor) -> Tensor:
         (rowptr, col), _ = edge_index.get_csc()
         if self.in_channels == 1 and x.device.type == "cpu" and self.backend == "auto":
             values = x[..., 0]
             if self.theta is not None and self.phi is not None and self.att is not None:
                 out = additive_edge_attention(rowptr, col, values, self.theta, self.phi, self.att)
             else:
-                u = torch.zeros_like(values) if bias is None else bias[..., 0].to(x.dtype)
-                out = fused_edge_attention(rowptr, col, query[..., 0], values, key[..., 0], u)
+                out = fused_edge_attention(rowptr, col, values, *self._scalar_logits(x))
             return out[..., None]
         row = torch.repeat_interleave(rowptr.diff())
-        query, key, value = (part.transpose(0, 1) for part in (query, key, x))
+        query, key, bias = self._query_key_bias(x)
         if bias is not None:
-            bias = bias.transpose(0, 1)[col]
+            bias = bias.expand(x.shape[:2])[..., None].transpose(0, 1)[col]
+        query, key, value = (part.transpose(0, 1) for part in (query, key, x))
         logits = self._logits(query[row], key[col], bias)
         accelerate = self.backend == "torch_sparse"
         out = segment_edge_attention(rowptr, row, logits, value[col], accelerate)

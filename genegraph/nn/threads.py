@@ -22,12 +22,12 @@ def for_blocks(kernel: Callable[[int, int], None], number: int, per_block: int) 
     (as in a data loader's workers), and numba's own pool aborts a process that forks after it.
     Blocks do not depend on the number of threads, so neither do results.
     """
-    firsts = range(0, number, per_block)
-    threads = min(torch.get_num_threads(), len(firsts))
+    blocks = [(i, min(i + per_block, number)) for i in range(0, number, per_block)]
+    threads = min(torch.get_num_threads(), len(blocks))
     if threads <= 1:
-        kernel(0, number)
+        for block in blocks:
+            kernel(*block)
         return
     with ThreadPoolExecutor(threads) as pool:
-        blocks = [pool.submit(kernel, i, min(i + per_block, number)) for i in firsts]
-        for block in blocks:
-            block.result()
+        for done in [pool.submit(kernel, *block) for block in blocks]:
+            done.result()

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from by_hand import count_cells, gradients_of, layer_by_hand, make_cells, relative_error
@@ -18,42 +17,198 @@ def pointers(edge_index):
     return rowptr, col
 
 
-def edge_attention_by_hand(edge_index, s, x, y, u):
-    """One gene after another, in numpy; s, x, y of one cell."""
-    out = np.zeros(len(x))
-    source, target = edge_index.as_tensor().numpy()
-    for i in range(len(x)):
+def edge_attention_by_hand(edge_index, x, slope, offset, key, log_weight, curvature):
+    """One gene after another, in float64; differentiable."""
+    x, slope, offset, key, log_weight, curvature = (
+        part.double() for part in (x, slope, offset, key, log_weight, curvature)
+    )
+    source, target = edge_index.as_tensor()
+    s, y = slope * x + offset, key * x
+    out = []
+    for i in range(x.size(1)):
         j = source[target == i]
-        if len(j):
-            logits = s[i] * y[j] + u[j]
-            alpha = np.exp(logits - logits.max())
-            out[i] = alpha @ x[j] / alpha.sum()
-    return out
+        dy = y[:, j] - y[:, j[:1]]  # differences at steep slopes are exact
+        of_squares = curvature * (dy * (y[:, j] + y[:, j[:1]]))
+        logits = s[:, i, None] * dy + log_weight.expand(x.size(1))[j] - of_squares
+        out.append((logits.softmax(1) * x[:, j]).sum(1))
+    return torch.stack(out, dim=1)
 
 
-def random_parts(num_cells, num_genes):
-    s = torch.randn(num_cells, num_genes, dtype=torch.float64)
+def random_parts(num_cells, num_genes, dtype=torch.float64):
+    """x and the coefficients a, c, p, u and k."""
     x = torch.from_numpy(count_cells(num_cells, num_genes, density=0.5))
-    return s, x, 0.7 * x, torch.randn(num_cells, num_genes, dtype=torch.float64)
+    parts = (x, *torch.randn(4, num_genes), torch.tensor(0.3))
+    return [part.to(dtype) for part in parts]
 
 
-def test_equals_the_definition(toy_graph):
+def wanting_gradients(parts):
+    return [part.detach().clone().requires_grad_() for part in parts]
+
+
+def values_and_gradients(forward, parts, g):
+    parts = wanting_gradients(parts)
+    out = forward(*parts)
+    out.backward(g.to(out.dtype))
+    return [out.detach(), *(part.grad for part in parts)]
+
+
+@pytest.mark.parametrize("num_cells", [1, 5, 16, 35])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
+def test_equals_the_definition(toy_graph, num_cells, dtype, tolerance):
     edge_index, _ = toy_graph
-    s, x, y, u = random_parts(5, 40)
-    out = fused_edge_attention(*pointers(edge_index), s, x, y, u)
-    for b in range(5):
-        expected = edge_attention_by_hand(edge_index, *(p[b].numpy() for p in (s, x, y, u)))
-        assert relative_error(out[b], expected) < 1e-12
+    parts = random_parts(num_cells, 40, dtype)
+    g = torch.randn(num_cells, 40, dtype=torch.float64)
+    ours = values_and_gradients(
+        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
+    )
+    theirs = values_and_gradients(lambda *p: edge_attention_by_hand(edge_index, *p), parts, g)
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        assert relative_error(of_ours, of_theirs) < tolerance
+
+
+def scale(factor, parts):
+    return [parts[0], factor * parts[1], factor * parts[2], *parts[3:]]
+
+
+def zeros(parts):
+    return [torch.zeros_like(parts[0]), *parts[1:]]
+
+
+def one_huge(parts):
+    return [parts[0].index_fill(1, torch.tensor([3]), 1e6), *parts[1:]]
+
+
+def equal(parts):
+    return [torch.full_like(parts[0], 1.7), *parts[1:]]
+
+
+def same_for_all_genes(parts):
+    x, slope, offset, key, log_weight, curvature = parts  # one weight for all has no effect
+    return [x, slope[0], offset[0], key[0], log_weight, curvature]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "change",
+    [lambda p: scale(30, p), lambda p: scale(1e6, p), zeros, one_huge, equal, same_for_all_genes],
+)
+def test_equals_the_definition_at_the_extremes(toy_graph, dtype, change):
+    edge_index, _ = toy_graph
+    parts = change(random_parts(3, 40, dtype))
+    g = torch.randn(3, 40, dtype=torch.float64)
+    ours = values_and_gradients(
+        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
+    )
+    theirs = values_and_gradients(lambda *p: edge_attention_by_hand(edge_index, *p), parts, g)
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(
+            of_ours.double(), of_theirs.double(), rtol=0, atol=1e-5 * of_theirs.abs().max() + 1e-12
+        )
+
+
+def test_a_gene_that_hears_all_is_right_in_single_precision():
+    """Twenty thousand equal terms: a sum in float32 alone would be wrong by 1e-4."""
+    num_genes = 20_000
+    edge_index = EdgeIndex(
+        torch.stack([torch.arange(num_genes), torch.zeros(num_genes, dtype=torch.int64)]),
+        sparse_size=(num_genes, num_genes),
+        sort_order="col",
+    )
+    x = torch.zeros(2, num_genes)
+    x[:, 7] = 3.0
+    numbers = [torch.tensor(number) for number in (0.4, 0.3, 1.0, 0.2)]
+    parts = [x, *numbers[:3], torch.zeros(num_genes), numbers[3]]
+    g = torch.zeros(2, num_genes, dtype=torch.float64)
+    g[:, 0] = 1
+    ours = values_and_gradients(
+        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
+    )
+
+    def by_hand(x, slope, offset, key, log_weight, curvature):
+        y = key * x
+        logits = (slope * x[:, :1] + offset) * y + log_weight - curvature * y * y
+        mean = (logits.softmax(1) * x).sum(1)
+        return torch.cat([mean[:, None], torch.zeros(2, num_genes - 1).double()], dim=1)
+
+    theirs = values_and_gradients(by_hand, [part.double() for part in parts], g)
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        assert relative_error(of_ours, of_theirs) < 1e-5
+
+
+def test_a_gene_heard_by_all_is_right_in_single_precision():
+    """The same the other way round: its gradient is a sum of twenty thousand thirds."""
+    num_genes = 20_000
+    target = torch.arange(3, num_genes)
+    edge_index = EdgeIndex(
+        torch.stack([torch.tensor([0, 1, 2]).repeat(len(target)), target.repeat_interleave(3)]),
+        sparse_size=(num_genes, num_genes),
+        sort_order="col",
+    )
+    x = torch.zeros(1, num_genes, requires_grad=True)
+    numbers = (torch.tensor(number) for number in (0.4, 0.3, 1.0, 0.0, 0.0))
+    fused_edge_attention(*pointers(edge_index), x, *numbers).sum().backward()
+    expected = torch.zeros_like(x).index_fill(1, torch.tensor([0, 1, 2]), len(target) / 3)
+    assert relative_error(x.grad, expected) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_one_gene_that_hears_itself(dtype):
+    edge_index = EdgeIndex([[0], [0]], sparse_size=(1, 1), sort_order="col")
+    parts = wanting_gradients([part[..., :1] for part in random_parts(3, 8, dtype)[:5]])
+    curvature = torch.tensor(0.3, dtype=dtype)
+    out = fused_edge_attention(*pointers(edge_index), *parts, curvature)
+    assert torch.equal(out, parts[0])
+    out.sum().backward()
+    assert torch.equal(parts[0].grad, torch.ones_like(out))
+    assert all((part.grad == 0).all() for part in parts[1:])
+
+
+def test_no_edges_give_zero():
+    edge_index = EdgeIndex(torch.empty(2, 0).long(), sparse_size=(40, 40), sort_order="col")
+    parts = wanting_gradients(random_parts(3, 40))
+    out = fused_edge_attention(*pointers(edge_index), *parts)
+    out.sum().backward()
+    assert (out == 0).all()
+    assert all((part.grad == 0).all() for part in parts)
 
 
 def test_weights_of_each_gene_sum_to_one(toy_graph):
+    """Adding a constant to x and taking its effect on the logits away adds it to the mean."""
     edge_index, _ = toy_graph
-    s, _, y, u = random_parts(3, 40)
-    out = fused_edge_attention(*pointers(edge_index), s, torch.ones_like(s), y, u)
+    x, _, offset, _, log_weight, _ = random_parts(3, 40)
+    flat = torch.zeros((), dtype=torch.float64)
+    one_key = flat + 0.7
+    before = fused_edge_attention(*pointers(edge_index), x, flat, offset, one_key, log_weight, flat)
+    after = fused_edge_attention(
+        *pointers(edge_index), x + 2, flat, offset, one_key, log_weight, flat
+    )
     hears_somebody = torch.zeros(40, dtype=torch.float64)
     hears_somebody[edge_index.as_tensor()[1]] = 1
     assert 0 < hears_somebody.sum() < 40
-    torch.testing.assert_close(out, hears_somebody.expand(3, -1))
+    torch.testing.assert_close(after - before, 2 * hears_somebody.expand(3, -1))
+
+
+def test_gene_major_storage_is_kept_and_changes_nothing(toy_graph):
+    edge_index, _ = toy_graph
+    parts = random_parts(20, 40, torch.float32)
+    results = []
+    for x in (parts[0], parts[0].t().contiguous().t()):
+        x = x.detach().requires_grad_()
+        out = fused_edge_attention(*pointers(edge_index), x, *parts[1:])
+        out.square().sum().backward()
+        assert out.stride() == x.grad.stride() == x.stride()
+        results.append((out, x.grad))
+    assert all(map(torch.equal, *results))
+
+
+def test_cells_do_not_depend_on_their_neighbours_in_the_batch(toy_graph):
+    edge_index, _ = toy_graph
+    parts = random_parts(40, 40, torch.float32)
+    together = fused_edge_attention(*pointers(edge_index), *parts)
+    alone = [
+        fused_edge_attention(*pointers(edge_index), cell[None], *parts[1:]) for cell in parts[0]
+    ]
+    assert torch.equal(together, torch.cat(alone))
 
 
 def test_one_neighbour_gets_all_attention():
@@ -67,20 +222,34 @@ def test_one_neighbour_gets_all_attention():
 @pytest.mark.parametrize("size", [1e3, 1e6, 1e150])
 def test_huge_logits_do_not_overflow(toy_graph, size):
     edge_index, _ = toy_graph
-    s, x, y, u = random_parts(2, 40)
-    parts = [part.requires_grad_() for part in (size * s, x, y, u)]
+    parts = wanting_gradients(scale(size, random_parts(2, 40)))
     out = fused_edge_attention(*pointers(edge_index), *parts)
     out.sum().backward()
     assert out.isfinite().all()
-    assert out.max() <= x.max()
+    assert out.max() <= parts[0].max()
     assert all(part.grad.isfinite().all() for part in parts)
 
 
 def test_gradient(toy_graph):
     edge_index, _ = toy_graph
-    parts = [part.requires_grad_() for part in random_parts(2, 40)]
+    parts = wanting_gradients(random_parts(2, 40))
     rowptr, col = pointers(edge_index)
     assert torch.autograd.gradcheck(lambda *p: fused_edge_attention(rowptr, col, *p), parts)
+
+
+def test_gradients_nobody_wants_are_not_made(toy_graph):
+    edge_index, _ = toy_graph
+    parts = random_parts(3, 40)
+    every = wanting_gradients(parts)
+    fused_edge_attention(*pointers(edge_index), *every).sum().backward()
+    for wanted in ([0], [1, 2], [3], [4], [5]):
+        some = [part.detach().requires_grad_(n in wanted) for n, part in enumerate(parts)]
+        fused_edge_attention(*pointers(edge_index), *some).sum().backward()
+        for n in range(6):
+            if n in wanted:
+                assert torch.equal(some[n].grad, every[n].grad)
+            else:
+                assert some[n].grad is None
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -206,18 +375,21 @@ def test_single_precision_is_close_to_double(toy_graph):
 
 def test_the_number_of_threads_changes_nothing(toy_graph):
     edge_index, _ = toy_graph
-    parts = [part.float() for part in random_parts(50, 40)]
+    parts = random_parts(50, 40, torch.float32)
     conv = additive().float()
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             conv.zero_grad()
-            x = parts[1].clone().requires_grad_()
-            out = fused_edge_attention(*pointers(edge_index), *parts)
+            x = parts[0].clone().requires_grad_()
+            wanting = wanting_gradients(parts)
+            out = fused_edge_attention(*pointers(edge_index), *wanting)
+            out.square().sum().backward()
             of_additive = conv(x[..., None], edge_index)
             of_additive.square().sum().backward()
-            results.append([out, of_additive, x.grad, gradients_of(conv)])
+            gradients = [part.grad for part in wanting]
+            results.append([out, *gradients, of_additive, x.grad, gradients_of(conv)])
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:

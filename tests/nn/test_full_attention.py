@@ -270,7 +270,7 @@ edges = EdgeIndex(torch.arange(29).repeat(2, 1), sparse_size=(30, 30), sort_orde
 (rowptr, col), _ = edges.get_csc()
 
 def kernels():
-    parts = [x[..., 0]] * 4
+    parts = [x[..., 0], *torch.ones(5)]
     return [plain(x), aware(x), fused_edge_attention(rowptr, col, *parts)]
 
 expected, whole = kernels(), plain(x, edges)
