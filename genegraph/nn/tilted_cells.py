@@ -14,50 +14,56 @@ from typing import Any
 import numba
 import numpy as np
 
+from genegraph.nn.exponential import exp_float64
+from genegraph.nn.sorting import rising_order
 from genegraph.nn.tilted import tilted_mean, tilted_mean_key_gradient
 
 Array = np.ndarray[Any, Any]
 
 
 @numba.njit(cache=True, nogil=True)
-def _distinct(x: Array) -> tuple[Array, Array, Array]:
-    """Distinct values in rising order, how often each occurs, and where each gene's is found."""
-    num_nonzero = 0
-    for i in range(len(x)):
-        num_nonzero += x[i] != 0
-    nonzero = np.empty(num_nonzero)
-    k = 0
-    for i in range(len(x)):
-        if x[i] != 0:
-            nonzero[k] = x[i]
-            k += 1
-    nonzero.sort()
-    has_zero = num_nonzero < len(x)
-    values = np.empty(num_nonzero + has_zero)
-    counts = np.zeros(num_nonzero + has_zero)
-    k = -1
-    zero_at = -1
-    for value in nonzero:
-        if has_zero and zero_at < 0 and value > 0:
-            k += 1
-            zero_at = k
-            values[k] = 0.0
-            counts[k] = len(x) - num_nonzero
+def _nonzero(x: Array) -> Array:
+    """Where x is not zero (a NaN is not)."""
+    genes = np.empty(len(x), np.int64)
+    num = 0
+    for i in range(len(x)):  # no branch: no guess of the processor's can be wrong
+        genes[num] = i
+        num += x[i] != 0
+    return genes[:num]
+
+
+@numba.njit(cache=True, nogil=True)
+def _distinct(x: Array) -> tuple[Array, Array, Array, Array, int]:
+    """Distinct values of one cell.
+
+    Returns them in rising order, how often each occurs, the genes that are not zero in rising
+    order, which value each of those has, and which value is zero (-1 if none).
+    """
+    genes = _nonzero(x)
+    unsorted = np.empty(len(genes))
+    for i in range(len(genes)):
+        unsorted[i] = x[genes[i]]
+    order = rising_order(unsorted)
+    num_zero = len(x) - len(genes)
+    values = np.empty(len(genes) + 1)
+    counts = np.zeros(len(genes) + 1)
+    rising, which = np.empty_like(order), np.empty_like(order)
+    k = zero = -1
+    for i in range(len(order)):
+        value = unsorted[order[i]]
+        if num_zero > 0 and zero < 0 and value > 0:
+            k = zero = k + 1
+            values[k], counts[k] = 0.0, num_zero
         if k < 0 or values[k] != value:
             k += 1
             values[k] = value
         counts[k] += 1
-    if has_zero and zero_at < 0:
-        k += 1
-        zero_at = k
-        values[k] = 0.0
-        counts[k] = len(x) - num_nonzero
-    values = values[: k + 1]
-    where = np.full(len(x), zero_at, np.int64)
-    for i in range(len(x)):
-        if x[i] != 0:
-            where[i] = np.searchsorted(values, x[i])
-    return values, counts[: k + 1], where
+        rising[i] = genes[order[i]]
+        which[i] = k
+    if num_zero > 0 and zero < 0:
+        k = zero = k + 1
+        values[k], counts[k] = 0.0, num_zero
+    return values[: k + 1], counts[: k + 1], rising, which, zero
 
 
 @numba.njit(cache=True, nogil=True)
@@ -67,12 +73,15 @@ def scalar_forward(
 ) -> None:  # fmt: skip
     """Writes m and m' at every gene of every cell, logits (a x_i + c) x_j - k x_j^2."""
     for b in range(len(x)):
-        values, counts, where = _distinct(x[b])
+        values, counts, genes, which, zero = _distinct(x[b])
         weights = np.log(counts) - k * values**2
         result = tilted_mean(a * values + c, values, values, weights, tol, nodes, to_coef)
-        for i in range(x.shape[1]):
-            out[b, i] = result[0, where[i]]
-            var[b, i] = result[1, where[i]]
+        if zero >= 0:
+            out[b] = result[0, zero]
+            var[b] = result[1, zero]
+        for i in range(len(genes)):
+            out[b, genes[i]] = result[0, which[i]]
+            var[b, genes[i]] = result[1, which[i]]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -82,54 +91,71 @@ def scalar_backward(
 ) -> None:  # fmt: skip
     """Writes what the keys receive of the upstream gradients ``g``, and the gradient of k."""
     for b in range(len(x)):
-        values, counts, where = _distinct(x[b])
+        values, counts, genes, which, zero = _distinct(x[b])
         weights = np.log(counts) - k * values**2
         total = np.zeros(len(values))
-        for i in range(x.shape[1]):
-            total[where[i]] += g[b, i]
+        for i in range(len(genes)):
+            total[which[i]] += g[b, genes[i]]
+        if zero >= 0:
+            total[zero] = _sum_where_zero(g[b], x[b])
         keys = tilted_mean_key_gradient(
             a * values + c, total, values, values, weights, tol, nodes, to_coef
         )
         of_k[b] = -(keys[2] * values**2).sum()
         of_x = (keys[0] + keys[1] - 2 * k * values * keys[2]) / counts
-        for i in range(x.shape[1]):
-            out[b, i] = of_x[where[i]]
+        if zero >= 0:
+            out[b] = of_x[zero]
+        for i in range(len(genes)):
+            out[b, genes[i]] = of_x[which[i]]
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _sum_where_zero(g: Array, x: Array) -> float:
+    total = 0.0
+    for i in range(len(x)):
+        total += np.float64(g[i]) if x[i] == 0 else 0.0
+    return total
 
 
 @numba.njit(cache=True, nogil=True)
-def _keys(x: Array, y: Array, u: Array) -> tuple[Array, Array, Array, Array]:
-    """Keys sorted by y; all genes at zero are one key. ``where``: each gene's place."""
+def _keys(x: Array, y: Array, u: Array) -> tuple[Array, Array, Array, Array, int]:
+    """Keys sorted by y; all genes at zero are one key.
+
+    Returns x, y and u of the keys, their genes, and which key is zero (-1 if none).
+    """
+    genes = np.empty(len(x) + 1, np.int64)
     num = 0
+    for j in range(len(x)):
+        genes[num] = j
+        num += (x[j] != 0) | (y[j] != 0)
+    has_zero = num < len(x)
+    num_keys = num + has_zero
+    kx, ky, ku = np.zeros(num_keys), np.zeros(num_keys), np.zeros(num_keys)
+    for i in range(num):
+        kx[i], ky[i], ku[i] = x[genes[i]], y[genes[i]], u[genes[i]]
+    if has_zero:
+        genes[num] = -1
+        ku[num] = _log_weight_of_zero(x, y, u)
+    order = rising_order(ky)
+    zero = -1
+    for i in range(num_keys):
+        if has_zero and order[i] == num:
+            zero = i
+    return kx[order], ky[order], ku[order], genes[order], zero
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _log_weight_of_zero(x: Array, y: Array, u: Array) -> float:
+    """Logarithm of the sum of e^u over the genes at zero."""
     heaviest = -np.inf
     for j in range(len(x)):
         if x[j] == 0 and y[j] == 0:
-            heaviest = max(heaviest, u[j])
-        else:
-            num += 1
-    has_zero = num < len(x)
-    kx = np.zeros(num + has_zero)
-    ky = np.zeros(num + has_zero)
-    ku = np.zeros(num + has_zero)
-    where = np.full(len(x), num, np.int64)
-    zero_weight = 0.0
-    k = 0
+            heaviest = max(heaviest, np.float64(u[j]))
+    total = 0.0
     for j in range(len(x)):
-        if x[j] == 0 and y[j] == 0:
-            zero_weight += math.exp(u[j] - heaviest)
-        else:
-            kx[k] = x[j]
-            ky[k] = y[j]
-            ku[k] = u[j]
-            where[j] = k
-            k += 1
-    if has_zero:
-        ku[num] = heaviest + math.log(zero_weight)
-    order = np.argsort(ky)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    for j in range(len(x)):
-        where[j] = place[where[j]]
-    return kx[order], ky[order], ku[order], where
+        e = exp_float64(min(u[j] - heaviest, 0.0))
+        total += e if (x[j] == 0) & (y[j] == 0) else 0.0
+    return heaviest + math.log(total)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -139,11 +165,10 @@ def gene_aware_forward(
 ) -> None:  # fmt: skip
     """Writes m and m' at every gene of every cell into ``out`` and ``cov``."""
     for b in range(len(x)):
-        kx, ky, ku, _ = _keys(x[b], y[b], u[b])
+        kx, ky, ku, _, _ = _keys(x[b], y[b], u[b])
         result = tilted_mean(s[b].astype(np.float64), kx, ky, ku, tol, nodes, to_coef)
-        for i in range(x.shape[1]):
-            out[b, i] = result[0, i]
-            cov[b, i] = result[1, i]
+        out[b] = result[0]
+        cov[b] = result[1]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -153,11 +178,17 @@ def gene_aware_backward(
 ) -> None:  # fmt: skip
     """Writes the upstream gradients' share of x, y and u, ``[3, cells, genes]``, into ``out``."""
     for b in range(len(x)):
-        kx, ky, ku, where = _keys(x[b], y[b], u[b])
+        kx, ky, ku, genes, zero = _keys(x[b], y[b], u[b])
         keys = tilted_mean_key_gradient(
             s[b].astype(np.float64), g[b].astype(np.float64), kx, ky, ku, tol, nodes, to_coef
         )
-        for j in range(x.shape[1]):
-            share = math.exp(u[b, j] - ku[where[j]])
-            for part in range(3):
-                out[part, b, j] = share * keys[part, where[j]]
+        if zero >= 0:  # shared out by weight; what others receive is written over below
+            for j in range(x.shape[1]):
+                share = exp_float64(min(u[b, j] - ku[zero], 0.0))
+                out[0, b, j] = share * keys[0, zero]
+                out[1, b, j] = share * keys[1, zero]
+                out[2, b, j] = share * keys[2, zero]
+        for i in range(len(genes)):
+            if genes[i] >= 0:
+                for part in range(3):
+                    out[part, b, genes[i]] = keys[part, i]
