@@ -61,8 +61,8 @@ def interpolate(
     slopes: Array, order: Array, centre: float, half: float, mean: Array, cov: Array, out: Array
 ) -> None:
     """Clenshaw sums of two Chebyshev series at the slopes of one panel, into ``out[:, i]``."""
-    twice = np.empty(CHUNK)
-    m0, m1, c0, c1 = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    twice, m0, m1 = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    c0, c1 = np.empty(CHUNK), np.empty(CHUNK)
     for first in range(0, len(order), CHUNK):
         mine = order[first : first + CHUNK]
         num = len(mine)
@@ -70,11 +70,13 @@ def interpolate(
             twice[i] = 2 * ((slopes[mine[i]] - centre) / half)
             m0[i] = m1[i] = c0[i] = c1[i] = 0.0
         for k in range(len(mean) - 1, 0, -2):  # two steps, and the sums are where they were
+            m_odd, m_even, c_odd, c_even = mean[k], mean[k - 1], cov[k], cov[k - 1]
             for i in range(num):
-                m1[i] = twice[i] * m0[i] - m1[i] + mean[k]
-                c1[i] = twice[i] * c0[i] - c1[i] + cov[k]
-                m0[i] = twice[i] * m1[i] - m0[i] + mean[k - 1]
-                c0[i] = twice[i] * c1[i] - c0[i] + cov[k - 1]
+                m1[i] = twice[i] * m0[i] - m1[i] + m_odd
+                m0[i] = twice[i] * m1[i] - m0[i] + m_even
+            for i in range(num):
+                c1[i] = twice[i] * c0[i] - c1[i] + c_odd
+                c0[i] = twice[i] * c1[i] - c0[i] + c_even
         for i in range(num):
             out[0, mine[i]] = m0[i] - twice[i] / 2 * m1[i]
             out[1, mine[i]] = c0[i] - twice[i] / 2 * c1[i]

@@ -23,6 +23,7 @@ from genegraph.nn.tilted_cells import (
     gene_aware_forward,
     scalar_backward,
     scalar_forward,
+    slope_backward,
 )
 
 
@@ -117,22 +118,21 @@ class _ScalarAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, var = ctx.saved_tensors
-        through_slope = grad * var
-        slope_grad = (through_slope * x).sum()
-        offset_grad = through_slope.sum()
-        of_x, _, _, of_curvature, _ = ctx.needs_input_grad
-        if not (of_x or of_curvature):  # x is data: half of the work
-            return None, slope_grad, offset_grad, None, None
-        keys, curvature_grad = torch.empty_like(x), x.new_empty(len(x))
-        data, g = x.detach().numpy(), grad.contiguous().numpy()
-        to, of_k = keys.numpy(), curvature_grad.numpy()
+        of_numbers = torch.zeros(3, len(x), dtype=torch.float64)
+        keys_too = ctx.needs_input_grad[0] or ctx.needs_input_grad[3]  # x is data: half of the work
+        x_grad = torch.empty_like(x if keys_too else x[:, :0])
+        to = x_grad.numpy()
+        arrays = [part.detach().numpy() for part in (x, grad.contiguous(), var)]
+        of_a, of_c, of_k = of_numbers.numpy()
 
         def kernel(i: int, j: int) -> None:
-            scalar_backward(data[i:j], g[i:j], *ctx.plan, to[i:j], of_k[i:j])
+            cells = [part[i:j] for part in arrays]
+            slope_backward(*cells, of_a[i:j], of_c[i:j])
+            if keys_too:
+                scalar_backward(*cells, *ctx.plan, to[i:j], of_k[i:j])
 
         for_cell_blocks(kernel, len(x))
-        x_grad = ctx.plan[0] * through_slope + keys if of_x else None
-        return x_grad, slope_grad, offset_grad, curvature_grad.sum(), None
+        return x_grad if keys_too else None, *of_numbers.sum(1).to(x.dtype), None
 
 
 class _GeneAwareAttention(torch.autograd.Function):

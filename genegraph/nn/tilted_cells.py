@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from genegraph.nn.exponential import exp_float64
-from genegraph.nn.sorting import rising_order
+from genegraph.nn.sorting import sort_pairs
 from genegraph.nn.tilted import tilted_mean, tilted_mean_key_gradient
 
 Array = np.ndarray[Any, Any]
@@ -43,27 +43,25 @@ def _distinct(x: Array) -> tuple[Array, Array, Array, Array, int]:
     unsorted = np.empty(len(genes))
     for i in range(len(genes)):
         unsorted[i] = x[genes[i]]
-    order = rising_order(unsorted)
+    rising, genes = sort_pairs(unsorted, genes)
     num_zero = len(x) - len(genes)
     values = np.empty(len(genes) + 1)
     counts = np.zeros(len(genes) + 1)
-    rising, which = np.empty_like(order), np.empty_like(order)
+    which = np.empty_like(genes)
     k = zero = -1
-    for i in range(len(order)):
-        value = unsorted[order[i]]
-        if num_zero > 0 and zero < 0 and value > 0:
+    for i in range(len(genes)):
+        if num_zero > 0 and zero < 0 and rising[i] > 0:
             k = zero = k + 1
             values[k], counts[k] = 0.0, num_zero
-        if k < 0 or values[k] != value:
+        if k < 0 or values[k] != rising[i]:
             k += 1
-            values[k] = value
+            values[k] = rising[i]
         counts[k] += 1
-        rising[i] = genes[order[i]]
         which[i] = k
     if num_zero > 0 and zero < 0:
         k = zero = k + 1
         values[k], counts[k] = 0.0, num_zero
-    return values[: k + 1], counts[: k + 1], rising, which, zero
+    return values[: k + 1], counts[: k + 1], genes, which, zero
 
 
 @numba.njit(cache=True, nogil=True)
@@ -74,7 +72,7 @@ def scalar_forward(
     """Writes m and m' at every gene of every cell, logits (a x_i + c) x_j - k x_j^2."""
     for b in range(len(x)):
         values, counts, genes, which, zero = _distinct(x[b])
-        weights = np.log(counts) - k * values**2
+        weights = _log_weights(values, counts, k)
         result = tilted_mean(a * values + c, values, values, weights, tol, nodes, to_coef)
         if zero >= 0:
             out[b] = result[0, zero]
@@ -85,14 +83,37 @@ def scalar_forward(
 
 
 @numba.njit(cache=True, nogil=True)
+def _log_weights(values: Array, counts: Array, k: float) -> Array:
+    weights = -k * values**2
+    for i in range(len(values)):
+        if counts[i] > 1:  # where all values are distinct, logarithms would take a fifth of the time
+            weights[i] += math.log(counts[i])
+    return weights
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def slope_backward(x: Array, g: Array, var: Array, of_a: Array, of_c: Array) -> None:
+    """Writes each cell's gradients of a and c."""
+    for b in range(len(x)):
+        x_here, g_here, var_here = x[b], g[b], var[b]
+        a = c = 0.0
+        for i in range(len(x_here)):
+            through_slope = np.float64(g_here[i]) * var_here[i]
+            a += through_slope * x_here[i]
+            c += through_slope
+        of_a[b] = a
+        of_c[b] = c
+
+
+@numba.njit(cache=True, nogil=True)
 def scalar_backward(
-    x: Array, g: Array, a: float, c: float, k: float, tol: float, nodes: Array, to_coef: Array,
-    out: Array, of_k: Array,
+    x: Array, g: Array, var: Array, a: float, c: float, k: float, tol: float, nodes: Array,
+    to_coef: Array, of_x: Array, of_k: Array,
 ) -> None:  # fmt: skip
-    """Writes what the keys receive of the upstream gradients ``g``, and the gradient of k."""
+    """Writes the gradient of x and each cell's of k."""
     for b in range(len(x)):
         values, counts, genes, which, zero = _distinct(x[b])
-        weights = np.log(counts) - k * values**2
+        weights = _log_weights(values, counts, k)
         total = np.zeros(len(values))
         for i in range(len(genes)):
             total[which[i]] += g[b, genes[i]]
@@ -102,11 +123,13 @@ def scalar_backward(
             a * values + c, total, values, values, weights, tol, nodes, to_coef
         )
         of_k[b] = -(keys[2] * values**2).sum()
-        of_x = (keys[0] + keys[1] - 2 * k * values * keys[2]) / counts
+        as_key = (keys[0] + keys[1] - 2 * k * values * keys[2]) / counts
         if zero >= 0:
-            out[b] = of_x[zero]
+            of_x[b] = as_key[zero]
         for i in range(len(genes)):
-            out[b, genes[i]] = of_x[which[i]]
+            of_x[b, genes[i]] = as_key[which[i]]
+        for i in range(x.shape[1]):
+            of_x[b, i] += a * g[b, i] * var[b, i]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
@@ -121,7 +144,8 @@ def _sum_where_zero(g: Array, x: Array) -> float:
 def _keys(x: Array, y: Array, u: Array) -> tuple[Array, Array, Array, Array, int]:
     """Keys sorted by y; all genes at zero are one key.
 
-    Returns x, y and u of the keys, their genes, and which key is zero (-1 if none).
+    Returns x, y and u of the keys, their genes (the number of genes for zero), and which key is
+    zero (-1 if none).
     """
     genes = np.empty(len(x) + 1, np.int64)
     num = 0
@@ -129,19 +153,23 @@ def _keys(x: Array, y: Array, u: Array) -> tuple[Array, Array, Array, Array, int
         genes[num] = j
         num += (x[j] != 0) | (y[j] != 0)
     has_zero = num < len(x)
-    num_keys = num + has_zero
-    kx, ky, ku = np.zeros(num_keys), np.zeros(num_keys), np.zeros(num_keys)
-    for i in range(num):
-        kx[i], ky[i], ku[i] = x[genes[i]], y[genes[i]], u[genes[i]]
     if has_zero:
-        genes[num] = -1
-        ku[num] = _log_weight_of_zero(x, y, u)
-    order = rising_order(ky)
+        genes[num] = len(x)  # after the last
+    genes = genes[: num + has_zero]
+    unsorted = np.zeros(len(genes))
+    for i in range(num):
+        unsorted[i] = y[genes[i]]
+    ky, genes = sort_pairs(unsorted, genes)
+    kx, ku = np.zeros(len(ky)), np.empty(len(ky))
     zero = -1
-    for i in range(num_keys):
-        if has_zero and order[i] == num:
+    for i in range(len(genes)):
+        if genes[i] == len(x):
             zero = i
-    return kx[order], ky[order], ku[order], genes[order], zero
+            ku[i] = _log_weight_of_zero(x, y, u)
+        else:
+            kx[i] = x[genes[i]]
+            ku[i] = u[genes[i]]
+    return kx, ky, ku, genes, zero
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
@@ -189,6 +217,6 @@ def gene_aware_backward(
                 out[1, b, j] = share * keys[1, zero]
                 out[2, b, j] = share * keys[2, zero]
         for i in range(len(genes)):
-            if genes[i] >= 0:
+            if i != zero:
                 for part in range(3):
                     out[part, b, genes[i]] = keys[part, i]

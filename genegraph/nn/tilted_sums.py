@@ -41,20 +41,19 @@ def moments(
     s: float, x: Array, y: Array, u: Array, lo: int, hi: int, top: int
 ) -> tuple[float, float]:
     """Mean of x and covariance of x and y under weights e^(s y + u), over sorted keys lo..hi."""
-    z = 0.0
-    zx = 0.0
-    zy = 0.0
-    zxy = 0.0
-    for j in range(lo, hi):  # deviations from the heaviest key: no cancellation at steep slopes
-        dx = x[j] - x[top]
-        dy = y[j] - y[top]
-        e = exp_float64(_exponent(s, dy, u[j], u[top]))
+    x, y, u, top = x[lo:hi], y[lo:hi], u[lo:hi], top - lo
+    x_top, y_top, u_top = x[top], y[top], u[top]
+    z = zx = zy = zxy = 0.0
+    for j in range(len(y)):  # deviations from the heaviest: no cancellation at steep slopes
+        dx = x[j] - x_top
+        dy = y[j] - y_top
+        e = exp_float64(_exponent(s, dy, u[j], u_top))
         z += e
         zx += e * dx
         zy += e * dy
         zxy += e * dx * dy
     mean = zx / z
-    return x[top] + mean, zxy / z - mean * (zy / z)
+    return x_top + mean, zxy / z - mean * (zy / z)
 
 
 @numba.njit(cache=True, nogil=True, forceinline=True)
@@ -69,19 +68,22 @@ def add_key_gradient(
     out: Array,
 ) -> None:  # fmt: skip
     """Adds g dm(s)/d(x_j, y_j, u_j) into ``out[:, j]``; ``e`` holds one number per key."""
-    z = 0.0
-    zx = 0.0
-    for j in range(lo, hi):
-        e[j] = exp_float64(_exponent(s, y[j] - y[top], u[j], u[top]))
+    x, y, u, e, out, top = x[lo:hi], y[lo:hi], u[lo:hi], e[lo:hi], out[:, lo:hi], top - lo
+    x_top, y_top, u_top = x[top], y[top], u[top]
+    z = zx = 0.0
+    for j in range(len(y)):
+        e[j] = exp_float64(_exponent(s, y[j] - y_top, u[j], u_top))
+    for j in range(len(y)):
         z += e[j]
-        zx += e[j] * (x[j] - x[top])
+        zx += e[j] * (x[j] - x_top)
     mean = zx / z
-    for j in range(lo, hi):
+    to_x, to_y, to_u = out[0], out[1], out[2]
+    for j in range(len(y)):
         p = g * (e[j] / z)
-        pull = p * (x[j] - x[top] - mean)
-        out[0, j] += p
-        out[1, j] += s * pull
-        out[2, j] += pull
+        pull = p * (x[j] - x_top - mean)
+        to_x[j] += p
+        to_y[j] += s * pull
+        to_u[j] += pull
 
 
 @numba.njit(cache=True, nogil=True, fastmath=SUMS)
@@ -91,14 +93,17 @@ def _power_sums(
     """Sums of w_j z_j^k and of w_j (x_j - x_top) z_j^k, ``[2, NUM_POWERS]``; w into ``e``."""
     sums = np.zeros((2, NUM_POWERS))
     dx, z, p = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    x_top, y_top, u_top = x[top], y[top], u[top]
     for first in range(lo, hi, CHUNK):
-        num = min(CHUNK, hi - first)
+        last = min(first + CHUNK, hi)
+        x_here, y_here, u_here = x[first:last], y[first:last], u[first:last]
+        num = last - first
         for i in range(num):
-            j = first + i
-            dy = y[j] - y[top]
-            dx[i] = x[j] - x[top]
-            z[i] = half * dy
-            p[i] = e[j] = exp_float64(_exponent(centre, dy, u[j], u[top]))
+            dx[i] = x_here[i] - x_top
+            z[i] = half * (y_here[i] - y_top)
+        for i in range(num):
+            p[i] = exp_float64(_exponent(centre, y_here[i] - y_top, u_here[i], u_top))
+        e[first:last] = p[:num]
         for k in range(0, NUM_POWERS, 4):
             a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
             for i in range(num):
@@ -114,8 +119,14 @@ def _power_sums(
                 b2 += q * z2
                 b3 += q * z3
                 p[i] *= z2 * z2
-            sums[0, k : k + 4] += np.array([a0, a1, a2, a3])
-            sums[1, k : k + 4] += np.array([b0, b1, b2, b3])
+            sums[0, k] += a0
+            sums[0, k + 1] += a1
+            sums[0, k + 2] += a2
+            sums[0, k + 3] += a3
+            sums[1, k] += b0
+            sums[1, k + 1] += b1
+            sums[1, k + 2] += b2
+            sums[1, k + 3] += b3
     return sums
 
 
@@ -172,25 +183,38 @@ def add_node_gradients(
             coef[3, k] += term * (mean[n] * slope)
     z, of_1, of_mean = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
     of_slope, of_both = np.empty(CHUNK), np.empty(CHUNK)
+    x_top, y_top = x[top], y[top]
     for first in range(lo, hi, CHUNK):
-        num = min(CHUNK, hi - first)
+        last = min(first + CHUNK, hi)
+        x_here, y_here, e_here = x[first:last], y[first:last], e[first:last]
+        num = last - first
         for i in range(num):
-            z[i] = half * (y[first + i] - y[top])
-            of_1[i] = of_mean[i] = of_slope[i] = of_both[i] = 0.0
-        for k in range(NUM_POWERS - 4, -1, -4):
-            a, b, c, d = coef[:, k], coef[:, k + 1], coef[:, k + 2], coef[:, k + 3]
-            for i in range(num):
-                z1 = z[i]
-                z2 = z1 * z1
-                z3 = z2 * z1
-                z4 = z2 * z2
-                of_1[i] = of_1[i] * z4 + (a[0] + b[0] * z1 + c[0] * z2 + d[0] * z3)
-                of_mean[i] = of_mean[i] * z4 + (a[1] + b[1] * z1 + c[1] * z2 + d[1] * z3)
-                of_slope[i] = of_slope[i] * z4 + (a[2] + b[2] * z1 + c[2] * z2 + d[2] * z3)
-                of_both[i] = of_both[i] * z4 + (a[3] + b[3] * z1 + c[3] * z2 + d[3] * z3)
+            z[i] = half * (y_here[i] - y_top)
+        _polynomial(coef[0], z[:num], of_1)
+        _polynomial(coef[1], z[:num], of_mean)
+        _polynomial(coef[2], z[:num], of_slope)
+        _polynomial(coef[3], z[:num], of_both)
+        to_x, to_y, to_u = out[0, first:last], out[1, first:last], out[2, first:last]
         for i in range(num):
-            j = first + i
-            dx = x[j] - x[top]
-            out[0, j] += e[j] * of_1[i]
-            out[1, j] += e[j] * (dx * of_slope[i] - of_both[i])
-            out[2, j] += e[j] * (dx * of_1[i] - of_mean[i])
+            to_x[i] += e_here[i] * of_1[i]
+        for i in range(num):
+            to_y[i] += e_here[i] * ((x_here[i] - x_top) * of_slope[i] - of_both[i])
+        for i in range(num):
+            to_u[i] += e_here[i] * ((x_here[i] - x_top) * of_1[i] - of_mean[i])
+
+
+@numba.njit(cache=True, nogil=True, fastmath=SUMS)
+def _polynomial(coef: Array, z: Array, out: Array) -> None:
+    """Sums of coef_k z_i^k, eight powers at a time."""
+    for i in range(len(z)):
+        out[i] = 0.0
+    for k in range(NUM_POWERS - 8, -1, -8):
+        c0, c1, c2, c3 = coef[k], coef[k + 1], coef[k + 2], coef[k + 3]
+        c4, c5, c6, c7 = coef[k + 4], coef[k + 5], coef[k + 6], coef[k + 7]
+        for i in range(len(z)):
+            z1 = z[i]
+            z2 = z1 * z1
+            z4 = z2 * z2
+            low = (c0 + c1 * z1) + z2 * (c2 + c3 * z1)
+            high = (c4 + c5 * z1) + z2 * (c6 + c7 * z1)
+            out[i] = (out[i] * z4 + high) * z4 + low
