@@ -1,8 +1,10 @@
 r"""Attention of every gene over all genes of its cell, without the N x N matrix.
 
-Three ways to the same function:
+Four ways to the same function:
 
 * one feature per gene on the CPU: :mod:`genegraph.nn.tilted`, time linear in the genes;
+* one feature per gene on other devices: :mod:`genegraph.nn.tilted_torch`, likewise, except for
+  cells with steep slopes;
 * anything else: :func:`torch.nn.functional.scaled_dot_product_attention`, memory linear;
 * ``materialized_attention``: the definition, kept as reference.
 """
@@ -25,6 +27,7 @@ from genegraph.nn.tilted_cells import (
     scalar_forward,
     slope_backward,
 )
+from genegraph.nn.tilted_torch import MOST_PANELS, panels_needed, tilted_attention
 
 
 def materialized_attention(
@@ -96,6 +99,37 @@ def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: 
         tolerance: Largest error, relative to the range of the cell's values.
     """
     out: Tensor = _GeneAwareAttention.apply(s, x, y, u, tolerance)  # type: ignore[no-untyped-call]
+    return out
+
+
+def tilted_or_dense_attention(
+    s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float
+) -> Tensor:
+    r"""Returns :math:`\sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j` on any device.
+
+    In linear time for every cell whose slopes need few panels, else (steep slopes, or something
+    not finite) in linear memory.  Which of the two is decided cell by cell, from its own values.
+
+    Args:
+        s: Slope of each gene, ``[num_cells, num_genes]``.
+        x: What is averaged, same shape.
+        y: Key of each gene, same shape.
+        u: Log-weight of each gene, same shape.
+        tolerance: Largest error, relative to the range of the cell's values.
+    """
+    few = panels_needed(s, y) <= MOST_PANELS  # not so for a NaN
+    out = torch.zeros_like(x)
+    for chosen, is_tilted in ((few, True), (~few, False)):
+        cells = chosen.nonzero()[:, 0]
+        if len(cells) == 0:
+            continue
+        of_s, of_x, of_y, of_u = (part[cells] for part in (s, x, y, u))
+        if is_tilted:
+            found = tilted_attention(of_s, of_x, of_y, of_u, tolerance)
+        else:
+            query, key, value = of_s[..., None], of_y[..., None], of_x[..., None]
+            found = dense_attention(query, key, value, of_u)[..., 0]
+        out = out.index_copy(0, cells, found)
     return out
 
 
