@@ -1,8 +1,8 @@
 """How fast is each part of the layer, against the plain way to the same result?
 
-Forward and backward on single-cell-like expression and a random graph.  The plain ways are the
-materialised N x N softmax (for one cell: more do not fit), gather-scatter along edges, and, for
-the whole network, the fully connected head alone.  Results are checked equal before anything is
+Forward and backward on single-cell-like expression and a random graph.  The plain ways are
+gather-scatter along edges and, for the whole network, the fully connected head alone.  Full
+attention has a benchmark of its own, attention.py.  Results are checked equal before anything is
 timed and appended to results/layer_speed.jsonl.
 
     python benchmarks/layer_speed.py
@@ -19,7 +19,6 @@ from common import (
     RESULTS,
     check_equal,
     count_cells,
-    forward_backward,
     median_ms,
     random_graph,
     record,
@@ -37,37 +36,6 @@ def twins(**options: Any) -> tuple[GeneGraphConv, GeneGraphConv]:
     reference = GeneGraphConv(1, 1, reference=True, **options)
     reference.load_state_dict(layer.state_dict())
     return layer, reference
-
-
-def full_attention(x: Tensor, repeats: int) -> dict[str, Any]:
-    """Linear time for all cells and for one, and the materialised softmax for one."""
-    layer, reference = (conv.to(x.device) for conv in twins())
-    aware = GeneGraphConv(1, 1, num_genes=x.size(1)).to(x.device)
-    dense = torch.rand_like(x)
-    one = x[:1]
-    check_equal("full attention", layer(one[:, :3000]), reference(one[:, :3000]))
-    times = median_ms(
-        {
-            "linear": lambda: forward_backward(layer, x),
-            "linear_with_gradient_of_x": lambda: forward_backward(
-                layer, x.detach().requires_grad_()
-            ),
-            "linear_all_values_distinct": lambda: forward_backward(layer, dense),
-            "linear_gene_aware": lambda: forward_backward(aware, x),
-            "linear_one_cell": lambda: forward_backward(layer, one),
-        },
-        repeats=repeats,
-    )
-    # The materialised matrix would disturb the others, so it is timed apart from them.
-    times |= median_ms(
-        {"materialized_one_cell": lambda: forward_backward(reference, one)}, repeats=1, warm_up=1
-    )
-    per_cell = times["linear"] / len(x)
-    return {
-        "ms": times,
-        "linear_ms_per_cell": round(per_cell, 4),
-        "materialized_over_linear_per_cell": round(times["materialized_one_cell"] / per_cell),
-    }
 
 
 def along_edges(
@@ -147,12 +115,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "nonzeros_per_cell": nonzero,
     }
     graph, repeats = (edge_index, weight), arguments.repeats
-    # Peak memory only ever rises, so the part that materialises N x N comes last.
     record(arguments.results, device, **size, part="prior", **along_edges(x, *graph, None, repeats))
     record(arguments.results, device, **size, part="network", **whole_network(x, *graph, repeats))
     edges = along_edges(x, *graph, "edges", repeats)
     record(arguments.results, device, **size, part="edge attention", **edges)
-    record(arguments.results, device, **size, part="full attention", **full_attention(x, repeats))
 
 
 if __name__ == "__main__":

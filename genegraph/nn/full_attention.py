@@ -7,6 +7,8 @@ Four ways to the same function:
   cells with steep slopes;
 * anything else: :func:`torch.nn.functional.scaled_dot_product_attention`, memory linear;
 * ``materialized_attention``: the definition, kept as reference.
+
+``torch.compile`` leaves the first two as they are: there is nothing in them that it could trace.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ def dense_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | No
     return out[..., : value.size(-1)]
 
 
+@torch.compiler.disable
 def scalar_attention(
     x: Tensor, slope: Tensor, offset: Tensor, curvature: Tensor, tolerance: float
 ) -> Tensor:
@@ -86,6 +89,7 @@ def scalar_attention(
     return out
 
 
+@torch.compiler.disable
 def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
     r"""Returns :math:`\sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j` in linear time, cell by cell.
 
@@ -102,6 +106,7 @@ def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: 
     return out
 
 
+@torch.compiler.disable
 def tilted_or_dense_attention(
     s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float
 ) -> Tensor:

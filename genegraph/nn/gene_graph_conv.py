@@ -259,12 +259,15 @@ class GeneGraphConv(MessagePassing):
             query, key, bias = self._query_key_bias(x)
             return attend(query, key, x, bias)
         values, on_cpu = x[..., 0], x.device.type == "cpu"
+        out: Tensor
         if on_cpu and not self.gene_aware:
-            return scalar_attention(values, *self._coefficients(x), self.tolerance)[..., None]
+            out = scalar_attention(values, *self._coefficients(x), self.tolerance)
+            return out[..., None]
         query, key, bias = self._query_key_bias(x)
         u = torch.zeros_like(values) if bias is None else bias.expand_as(values)
         tilted = gene_aware_attention if on_cpu else tilted_or_dense_attention
-        return tilted(query[..., 0], values, key[..., 0], u, self.tolerance)[..., None]
+        out = tilted(query[..., 0], values, key[..., 0], u, self.tolerance)
+        return out[..., None]
 
     def _along_edges(
         self,

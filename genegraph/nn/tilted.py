@@ -21,7 +21,8 @@ with log-weights that single out keys in the middle (a gaussian kernel).
 
 *Panels.*  The slopes are cut in two until a panel of half-width :math:`h` has
 :math:`h R \le 2`, on which one number of nodes, found from the tolerance alone
-(:mod:`~genegraph.nn.chebyshev`), is always enough.  A panel with no more slopes than nodes, or
+(:mod:`~genegraph.nn.chebyshev`), is always enough.  All nodes of a panel together cost one
+exponential per key (:mod:`~genegraph.nn.tilted_sums`).  A panel with no more slopes than nodes, or
 with few pairs of slope and key (a cell of counts), is summed exactly, over all keys whose weight
 float64 can hold.  Everything is chosen from the cell's own values, so a result never depends on
 the other cells of a batch.
@@ -108,7 +109,5 @@ def tilted_mean_key_gradient(
         else:
             centre = low + half
             at_nodes = spread_back(s, mine, centre, half, g, to_coef)
-            add_node_gradients(
-                centre, half, nodes, at_nodes, series, x, y, u, lo, hi, top, e, out
-            )
+            add_node_gradients(centre, half, nodes, at_nodes, series, x, y, u, lo, hi, top, e, out)
     return out

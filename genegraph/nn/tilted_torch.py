@@ -36,7 +36,7 @@ def panels_needed(s: Tensor, y: Tensor) -> Tensor:
 
 
 def tilted_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
-    r"""Returns :math:`\sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j` in linear time, on any device.
+    r"""Returns :math:`\sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j` in linear time, any device.
 
     Args:
         s: Slope of each gene, ``[num_cells, num_genes]``; no cell may need more than
