@@ -20,6 +20,12 @@ from genegraph.nn.tilted import tilted_mean, tilted_mean_key_gradient
 
 Array = np.ndarray[Any, Any]
 
+FEW_VALUES = 512
+"""Distinct values of a cell of counts that are found by hashing; of more, by sorting."""
+
+HASH, HASH_SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - 11)
+"""Fibonacci hashing into four slots for every value, 2048."""
+
 
 @numba.njit(cache=True, nogil=True)
 def _nonzero(x: Array) -> Array:
@@ -36,32 +42,66 @@ def _nonzero(x: Array) -> Array:
 def _distinct(x: Array) -> tuple[Array, Array, Array, Array, int]:
     """Distinct values of one cell.
 
-    Returns them in rising order, how often each occurs, the genes that are not zero in rising
-    order, which value each of those has, and which value is zero (-1 if none).
+    Returns them in rising order, how often each occurs, the genes that are not zero, which value
+    each of those has, and which value is zero (-1 if none).
     """
     genes = _nonzero(x)
-    unsorted = np.empty(len(genes))
+    nonzero = np.empty(len(genes))
     for i in range(len(genes)):
-        unsorted[i] = x[genes[i]]
-    rising, genes = sort_pairs(unsorted, genes)
+        nonzero[i] = x[genes[i]]
+    values, counts, which = _group_few(nonzero)
+    if len(which) < len(genes):
+        values, counts, genes, which = _group_many(nonzero, genes)
     num_zero = len(x) - len(genes)
-    values = np.empty(len(genes) + 1)
-    counts = np.zeros(len(genes) + 1)
-    which = np.empty_like(genes)
-    k = zero = -1
+    if num_zero == 0:
+        return values, counts, genes, which, -1
+    zero = int(np.searchsorted(values, 0.0))
     for i in range(len(genes)):
-        if num_zero > 0 and zero < 0 and rising[i] > 0:
-            k = zero = k + 1
-            values[k], counts[k] = 0.0, num_zero
-        if k < 0 or values[k] != rising[i]:
+        which[i] += which[i] >= zero
+    values = np.concatenate((values[:zero], np.zeros(1), values[zero:]))
+    counts = np.concatenate((counts[:zero], np.full(1, float(num_zero)), counts[zero:]))
+    return values, counts, genes, which, zero
+
+
+@numba.njit(cache=True, nogil=True)
+def _group_few(x: Array) -> tuple[Array, Array, Array]:
+    """Distinct values, rising, their counts, and which each number has; stops at too many."""
+    table = np.full(4 * FEW_VALUES, -1)  # open addressing
+    values, counts = np.empty(FEW_VALUES), np.zeros(FEW_VALUES)
+    which = np.empty(len(x), np.int64)
+    bits = x.view(np.uint64)
+    num = 0
+    for i in range(len(x)):
+        slot = (bits[i] * HASH) >> HASH_SHIFT
+        while table[slot] >= 0 and values[table[slot]] != x[i]:
+            slot = (slot + np.uint64(1)) % np.uint64(len(table))
+        if table[slot] < 0:
+            if num == FEW_VALUES:
+                return values, counts, which[:i]
+            table[slot] = num
+            values[num] = x[i]
+            num += 1
+        which[i] = table[slot]
+        counts[which[i]] += 1
+    order = np.argsort(values[:num])
+    rank = np.empty_like(order)
+    rank[order] = np.arange(num)
+    return values[order], counts[order], rank[which]
+
+
+@numba.njit(cache=True, nogil=True)
+def _group_many(x: Array, genes: Array) -> tuple[Array, Array, Array, Array]:
+    """The same of any numbers; their genes are sorted with them."""
+    rising, genes = sort_pairs(x, genes)
+    values, counts, which = np.empty(len(x)), np.zeros(len(x)), np.empty_like(genes)
+    k = -1
+    for i in range(len(x)):
+        if i == 0 or rising[i] != rising[i - 1]:
             k += 1
             values[k] = rising[i]
         counts[k] += 1
         which[i] = k
-    if num_zero > 0 and zero < 0:
-        k = zero = k + 1
-        values[k], counts[k] = 0.0, num_zero
-    return values[: k + 1], counts[: k + 1], genes, which, zero
+    return values[: k + 1], counts[: k + 1], genes, which
 
 
 @numba.njit(cache=True, nogil=True)
