@@ -1,10 +1,14 @@
 r"""Attention of every gene over all genes of its cell, without the N x N matrix.
 
-Three ways to the same function:
+Four ways to the same function:
 
 * one feature per gene on the CPU: :mod:`genegraph.nn.tilted`, time linear in the genes;
+* one feature per gene on other devices: :mod:`genegraph.nn.tilted_torch`, likewise, except for
+  cells with steep slopes;
 * anything else: :func:`torch.nn.functional.scaled_dot_product_attention`, memory linear;
 * ``materialized_attention``: the definition, kept as reference.
+
+``torch.compile`` leaves the first two as they are: there is nothing in them that it could trace.
 """
 
 from __future__ import annotations
@@ -23,7 +27,9 @@ from genegraph.nn.tilted_cells import (
     gene_aware_forward,
     scalar_backward,
     scalar_forward,
+    slope_backward,
 )
+from genegraph.nn.tilted_torch import MOST_PANELS, panels_needed, tilted_attention
 
 
 def materialized_attention(
@@ -60,6 +66,7 @@ def dense_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | No
     return out[..., : value.size(-1)]
 
 
+@torch.compiler.disable
 def scalar_attention(
     x: Tensor, slope: Tensor, offset: Tensor, curvature: Tensor, tolerance: float
 ) -> Tensor:
@@ -82,6 +89,7 @@ def scalar_attention(
     return out
 
 
+@torch.compiler.disable
 def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
     r"""Returns :math:`\sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j` in linear time, cell by cell.
 
@@ -95,6 +103,38 @@ def gene_aware_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: 
         tolerance: Largest error, relative to the range of the cell's values.
     """
     out: Tensor = _GeneAwareAttention.apply(s, x, y, u, tolerance)  # type: ignore[no-untyped-call]
+    return out
+
+
+@torch.compiler.disable
+def tilted_or_dense_attention(
+    s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float
+) -> Tensor:
+    r"""Returns :math:`\sum_j \mathrm{softmax}_j(s_i y_j + u_j)\, x_j` on any device.
+
+    In linear time for every cell whose slopes need few panels, else (steep slopes, or something
+    not finite) in linear memory.  Which of the two is decided cell by cell, from its own values.
+
+    Args:
+        s: Slope of each gene, ``[num_cells, num_genes]``.
+        x: What is averaged, same shape.
+        y: Key of each gene, same shape.
+        u: Log-weight of each gene, same shape.
+        tolerance: Largest error, relative to the range of the cell's values.
+    """
+    few = panels_needed(s, y) <= MOST_PANELS  # not so for a NaN
+    out = torch.zeros_like(x)
+    for chosen, is_tilted in ((few, True), (~few, False)):
+        cells = chosen.nonzero()[:, 0]
+        if len(cells) == 0:
+            continue
+        of_s, of_x, of_y, of_u = (part[cells] for part in (s, x, y, u))
+        if is_tilted:
+            found = tilted_attention(of_s, of_x, of_y, of_u, tolerance)
+        else:
+            query, key, value = of_s[..., None], of_y[..., None], of_x[..., None]
+            found = dense_attention(query, key, value, of_u)[..., 0]
+        out = out.index_copy(0, cells, found)
     return out
 
 
@@ -117,22 +157,21 @@ class _ScalarAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, var = ctx.saved_tensors
-        through_slope = grad * var
-        slope_grad = (through_slope * x).sum()
-        offset_grad = through_slope.sum()
-        of_x, _, _, of_curvature, _ = ctx.needs_input_grad
-        if not (of_x or of_curvature):  # x is data: half of the work
-            return None, slope_grad, offset_grad, None, None
-        keys, curvature_grad = torch.empty_like(x), x.new_empty(len(x))
-        data, g = x.detach().numpy(), grad.contiguous().numpy()
-        to, of_k = keys.numpy(), curvature_grad.numpy()
+        of_numbers = torch.zeros(3, len(x), dtype=torch.float64)
+        keys_too = ctx.needs_input_grad[0] or ctx.needs_input_grad[3]  # x is data: half of the work
+        x_grad = torch.empty_like(x if keys_too else x[:, :0])
+        to = x_grad.numpy()
+        arrays = [part.detach().numpy() for part in (x, grad.contiguous(), var)]
+        of_a, of_c, of_k = of_numbers.numpy()
 
         def kernel(i: int, j: int) -> None:
-            scalar_backward(data[i:j], g[i:j], *ctx.plan, to[i:j], of_k[i:j])
+            cells = [part[i:j] for part in arrays]
+            slope_backward(*cells, of_a[i:j], of_c[i:j])
+            if keys_too:
+                scalar_backward(*cells, *ctx.plan, to[i:j], of_k[i:j])
 
         for_cell_blocks(kernel, len(x))
-        x_grad = ctx.plan[0] * through_slope + keys if of_x else None
-        return x_grad, slope_grad, offset_grad, curvature_grad.sum(), None
+        return x_grad if keys_too else None, *of_numbers.sum(1).to(x.dtype), None
 
 
 class _GeneAwareAttention(torch.autograd.Function):

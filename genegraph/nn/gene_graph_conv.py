@@ -25,6 +25,7 @@ from genegraph.nn.full_attention import (
     gene_aware_attention,
     materialized_attention,
     scalar_attention,
+    tilted_or_dense_attention,
 )
 from genegraph.nn.propagation import check_backend, propagate_cells
 from genegraph.nn.shared_graph import SharedGraph
@@ -52,9 +53,9 @@ class GeneGraphConv(MessagePassing):
     (slope 0.2, as in GATv2).  With one feature per gene the first three are, up to what cancels,
     :math:`(a x_i + c)\, x_j - k x_j^2` with the coefficients of
     :func:`~genegraph.nn.attention_functions.scalar_coefficients`, and the full softmax costs
-    time linear in the genes on the CPU (:mod:`genegraph.nn.tilted`); on other devices and with
-    more features it is :func:`torch.nn.functional.scaled_dot_product_attention`: memory linear,
-    time quadratic.
+    time linear in the genes (:mod:`genegraph.nn.tilted`).  With more features, and on devices other
+    than the CPU for cells with steep slopes, it is
+    :func:`torch.nn.functional.scaled_dot_product_attention`: memory linear, time quadratic.
 
     Note that with one feature per gene :math:`\theta` and :math:`\phi` are shared by all genes:
     full attention is then a monotone function of a gene's own value within its cell and does not
@@ -255,17 +256,21 @@ class GeneGraphConv(MessagePassing):
         if self.shared_graph is not None:
             shared: Tensor = self.shared_graph(x, self.reference)
             return shared
-        if self.reference or self.in_channels > 1 or x.device.type != "cpu":
+        # Linear time takes float64, which MPS has not.
+        if self.reference or self.in_channels > 1 or x.device.type == "mps":
             attend = materialized_attention if self.reference else dense_attention
             query, key, bias = self._query_key_bias(x)
             return attend(query, key, x, bias)
-        values = x[..., 0]
-        if not self.gene_aware:
-            return scalar_attention(values, *self._coefficients(x), self.tolerance)[..., None]
+        values, on_cpu = x[..., 0], x.device.type == "cpu"
+        out: Tensor
+        if on_cpu and not self.gene_aware:
+            out = scalar_attention(values, *self._coefficients(x), self.tolerance)
+            return out[..., None]
         query, key, bias = self._query_key_bias(x)
-        assert bias is not None
-        parts = (query[..., 0], values, key[..., 0], bias.expand_as(values))
-        return gene_aware_attention(*parts, self.tolerance)[..., None]
+        u = torch.zeros_like(values) if bias is None else bias.expand_as(values)
+        tilted = gene_aware_attention if on_cpu else tilted_or_dense_attention
+        out = tilted(query[..., 0], values, key[..., 0], u, self.tolerance)
+        return out[..., None]
 
     def _along_edges(
         self,

@@ -228,6 +228,21 @@ def test_dense_attention_adds_the_bias_of_each_key(device, shape):
     )
 
 
+# torch.compile looks at the gradient of what it hands over where a graph breaks.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("aware", [False, True])
+def test_a_compiled_layer_is_the_same_layer(aware):
+    conv = GeneGraphConv(1, 1, num_genes=50 if aware else None)
+    compiled = torch.compile(conv, backend="aot_eager")
+    x = make_cells("counts", 3, 50).float()[..., None].requires_grad_()
+    g = torch.randn_like(x)
+    parts = [x, *(p for name, p in conv.named_parameters() if name != "phi.bias")]
+    out, expected = compiled(x), conv(x)
+    torch.testing.assert_close(out, expected)
+    ours, theirs = (torch.autograd.grad(result, parts, g) for result in (out, expected))
+    torch.testing.assert_close(ours, theirs)
+
+
 PEAK = """
 import torch
 import torch.nn.functional as F

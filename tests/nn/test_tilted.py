@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genegraph.nn.chebyshev import chebyshev, num_nodes
-from genegraph.nn.tilted import _plan, tilted_mean, tilted_mean_key_gradient
+from genegraph.nn.panels import plan
+from genegraph.nn.tilted import tilted_mean, tilted_mean_key_gradient
 
 
 def weights_by_hand(s, y, u):
@@ -112,7 +113,7 @@ def test_the_cost_per_key_is_bounded_however_narrow_the_weights(num_keys, width)
     """Log-weights -k y^2 and slopes 2 k y: every slope has the mass at a place of its own."""
     y = np.sort(np.random.default_rng(0).gamma(2.0, 1.0, num_keys))
     k = width / (y[-1] - y[0]) ** 2
-    _, panels = _plan(2 * k * y, y, -k * y**2, 1e-6, 16)
+    _, panels = plan(2 * k * y, y, -k * y**2, 1e-6, 16)
     slopes = sum(last - first for _, first, last, *_ in panels)
     exponentials = sum(
         (last - first if few else 16) * (hi - lo) for few, first, last, lo, hi, *_ in panels

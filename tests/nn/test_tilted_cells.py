@@ -13,6 +13,7 @@ from by_hand import (
 
 from genegraph.nn import GeneGraphConv
 from genegraph.nn.full_attention import gene_aware_attention, scalar_attention
+from genegraph.nn.tilted_cells import _distinct
 
 KINDS = ["counts", "continuous", "signed", "zero", "constant"]
 FUNCTIONS = ["embedded_dot", "dot", "gaussian"]
@@ -192,3 +193,18 @@ def test_gradient_of_gene_aware_attention(num_genes):
     u = torch.randn_like(x)
     parts = [part.requires_grad_() for part in (s, x, y, u)]
     assert torch.autograd.gradcheck(lambda *args: gene_aware_attention(*args, 1e-11), parts)
+
+
+@pytest.mark.parametrize("kind", ["counts", "continuous", "signed", "zero", "constant"])
+@pytest.mark.parametrize("num_genes", [1, 2, 511, 512, 513, 514, 3000])
+def test_distinct_values_are_found_whether_few_or_many(kind, num_genes):
+    x = make_cells(kind, 1, num_genes)[0].numpy()
+    x[num_genes // 2] = -3.0
+    values, counts, genes, which, zero = _distinct(x)
+    expected, how_often = np.unique(x, return_counts=True)
+    np.testing.assert_array_equal(values, expected)
+    np.testing.assert_array_equal(counts, how_often)
+    assert sorted(genes) == np.flatnonzero(x).tolist()
+    np.testing.assert_array_equal(values[which], x[genes])
+    assert (zero >= 0) == (x == 0).any()
+    assert zero < 0 or values[zero] == 0
