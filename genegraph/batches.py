@@ -1,17 +1,26 @@
-"""Batches of cells: sparse rows travel to the device, and become dense there."""
+"""Batches of cells: sparse rows travel to the device, and become dense there.
+
+Cells on disk come in windows: blocks of consecutive cells, drawn from all over the file, are read
+together and shuffled together, while the window before is in use.  Cells in memory are one window.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
-from genegraph.expression_matrix import Matrix
+from genegraph.expression_matrix import AnyMatrix
+from genegraph.expression_stored import StoredMatrix
 from genegraph.processes import this_process
 
 Rows = dict[str, Tensor]
@@ -24,7 +33,7 @@ class CellRows(Dataset[Rows]):
     """Cells and their labels, asked for by lists of positions.
 
     Args:
-        X: Float32 cells x genes, dense or CSR.
+        X: Float32 cells x genes, dense or CSR, in memory or on disk.
         y: Number of each cell's class; None where labels play no part.
         depth: Reads of each cell, where ``X`` holds counts.
         fold: Which heads of a committee never learn from the cell: heads ``fold``,
@@ -33,7 +42,7 @@ class CellRows(Dataset[Rows]):
 
     def __init__(
         self,
-        X: Matrix,
+        X: AnyMatrix,
         y: NDArray[np.int64] | None = None,
         depth: NDArray[np.float32] | None = None,
         fold: NDArray[np.int64] | None = None,
@@ -50,6 +59,15 @@ class CellRows(Dataset[Rows]):
         """Returns those cells of a batch that ``which`` picks from its ``rows``."""
         rows = np.asarray(rows, dtype=np.int64)[which]
         return {**as_rows(self.X[rows]), **self.known(rows)}
+
+    def read(self, rows: NDArray[np.int64]) -> CellRows:
+        """Returns some of the cells, in memory."""
+        return CellRows(self.X[rows], *self._known_of(rows))
+
+    def _known_of(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
+        """Returns class, depth and fold of some of the cells, each None where not known."""
+        y, depth, fold = (p if p is None else p[rows] for p in (self.y, self.depth, self.fold))
+        return y, depth, fold
 
     def known(self, rows: NDArray[np.int64]) -> Rows:
         """Returns what is known of cells beside their expression."""
@@ -88,19 +106,45 @@ def cell_inputs(batch: Rows, device: torch.device | None = None) -> tuple[Tensor
     return dense(moved), moved.get("depth")
 
 
-class BatchOrder(Sampler[list[int]]):
-    """Lists of positions, one list a batch; the order of an epoch depends on seed and epoch only.
+class Window(NamedTuple):
+    """Cells that are in memory together.
 
-    So a run resumed at epoch 7 sees what the uninterrupted run saw.
+    Attributes:
+        rows: Their positions among all cells, sorted.
+        order: In which order they are met, as positions in ``rows``.
+    """
+
+    rows: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+
+class BatchOrder:
+    """Which cells are in memory together, and in which order they are met.
+
+    The order of an epoch depends on seed and epoch only, so a run resumed at epoch 7 sees what the
+    uninterrupted run saw.  Cells are read in blocks of consecutive ones, a whole number of batches
+    each; with a seed the blocks of a window are drawn from all, and its cells shuffled together.
+    Only the last batch of the last block may hold fewer cells.
 
     Args:
         num_cells: How many cells there are.
-        batch_size: Cells per batch; the last batch may hold fewer.
+        batch_size: Cells per batch.
         seed: Shuffle with this seed, or None for the given order.
+        block: Consecutive cells that are read together, about; None: all, as one window.
+        window: How many cells are in memory together, about.
     """
 
-    def __init__(self, num_cells: int, batch_size: int, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        num_cells: int,
+        batch_size: int,
+        seed: int | None = None,
+        block: int | None = None,
+        window: int = 1,
+    ) -> None:
         self.num_cells, self.batch_size, self.seed = num_cells, batch_size, seed
+        self.block = num_cells if block is None else batch_size * max(1, round(block / batch_size))
+        self.blocks_at_once = max(1, window // self.block)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -110,41 +154,75 @@ class BatchOrder(Sampler[list[int]]):
     def __len__(self) -> int:
         return -(-self.num_cells // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.arange(self.num_cells)
-        if self.seed is not None:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
-        for first in range(0, self.num_cells, self.batch_size):
-            yield order[first : first + self.batch_size].tolist()
+    def __iter__(self) -> Iterator[Window]:
+        rng = None if self.seed is None else np.random.default_rng((self.seed, self.epoch))
+        starts = np.arange(0, self.num_cells, self.block)
+        if rng is not None and len(starts) > self.blocks_at_once:
+            rng.shuffle(starts)
+        for first in range(0, len(starts), self.blocks_at_once):
+            chosen = np.sort(starts[first : first + self.blocks_at_once])
+            rows = (chosen[:, None] + np.arange(self.block)).ravel()
+            rows = rows[rows < self.num_cells]
+            order = np.arange(len(rows))
+            if rng is not None:
+                rng.shuffle(order)
+            yield Window(rows, order)
 
 
-class OwnShare(Dataset[Rows]):
-    """Of each batch the cells that are this process's to learn from: every n-th of n processes."""
-
-    def __init__(self, cells: CellRows) -> None:
-        self.cells = cells
-
-    def __getitem__(self, rows: Any) -> Rows:
-        first, step = this_process()
-        return self.cells.part(rows, slice(first, None, step))
-
-
-def cell_loader(
-    cells: CellRows, batch_size: int, seed: int | None = None, *, share: bool = False
-) -> DataLoader[Rows]:
-    """Returns a loader of cells in :class:`BatchOrder`.
+class CellLoader:
+    """Batches of cells in :class:`BatchOrder`, again for every epoch.
 
     Args:
-        cells: The cells.
-        batch_size: Cells of a batch, of all processes together.
+        cells: The cells, in memory or on disk.
+        batch_size: Cells per batch, of all processes together; the last one may hold fewer.
         seed: Shuffle with this seed, or None for the given order.
-        share: Where several processes train together, load only this one's part of each batch.
+        share: Where several processes train together, give only this one's part of each batch:
+            every n-th cell for n processes.  Each reads all windows, as cells are resampled with
+            others of their window.
     """
-    order = BatchOrder(len(cells), batch_size, seed)
-    # A generator of its own: without one, each pass would draw from the caller's.
-    return DataLoader(
-        OwnShare(cells) if share else cells,
-        sampler=order,
-        batch_size=None,
-        generator=torch.Generator(),
-    )
+
+    def __init__(
+        self, cells: CellRows, batch_size: int, seed: int | None = None, *, share: bool = False
+    ) -> None:
+        self.cells, self.batch_size, self.share = cells, batch_size, share
+        X = cells.X
+        sizes = (X.block_rows, X.window_rows) if isinstance(X, StoredMatrix) else (None, 1)
+        # By these names Lightning finds what to tell the epoch.
+        self.sampler = BatchOrder(len(cells), batch_size, seed, *sizes)
+        self.batch_sampler = None
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Rows]:
+        number, step = this_process() if self.share else (0, 1)
+        own = slice(number, None, step)
+        on_disk = isinstance(self.cells.X, StoredMatrix)
+        for cells, order in self._read_ahead() if on_disk else self._at_hand():
+            for first in range(0, len(order), self.batch_size):
+                yield cells.part(order[first : first + self.batch_size].tolist(), own)
+
+    def _at_hand(self) -> Iterator[tuple[CellRows, NDArray[np.int64]]]:
+        for window in self.sampler:
+            yield self.cells, window.order
+
+    def _read_ahead(self) -> Iterator[tuple[CellRows, NDArray[np.int64]]]:
+        """Yields windows in memory, the next one being read while one is in use."""
+        with ThreadPoolExecutor(1, initializer=_step_back) as reader:
+            coming: tuple[Future[CellRows], NDArray[np.int64]] | None = None
+            for window in self.sampler:
+                now, coming = coming, (reader.submit(self.cells.read, window.rows), window.order)
+                if now is not None:
+                    yield now[0].result(), now[1]
+            if coming is not None:
+                yield coming[0].result(), coming[1]
+
+
+def _step_back() -> None:
+    """Gives this thread the lowest priority, where threads have one of their own.
+
+    torch's threads wait for each other, busily: on as many cores as these, one that is put off for
+    the reading holds up all.  Without this, training from a file took three times as long.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

@@ -230,8 +230,19 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
     ) -> GeneGCNClassifier:
         """Learns to name the cell types.
 
+        A file larger than memory: an AnnData opened with ``read_h5ad(path, backed="r")``, or one
+        whose ``X`` is ``anndata.io.sparse_dataset(group)`` of a zarr store.  A CSR or dense matrix
+        that would need more than 256 MiB stays on disk.  Each epoch reads it once, in blocks of
+        consecutive cells (4 MiB); blocks drawn from all over the file are shuffled together, 256
+        MiB at a time, the next 256 MiB being read meanwhile.  So the order of cells is not quite
+        as random as in memory, where all are shuffled together, and shallow cells are resampled
+        with cells that are in memory at the time.  Everything else is the same: all cells are
+        checked, and held out in turn.  Labels and what is found of each cell (its depth, its
+        probabilities) are in memory.  Read into memory all the same are CSC matrices, views of a
+        backed AnnData, and, by AnnData itself, the layers of a backed h5ad file.
+
         Args:
-            X: An AnnData (in memory or backed), or cells x genes as array, DataFrame or scipy
+            X: An AnnData (in memory or on disk), or cells x genes as array, DataFrame or scipy
                 sparse matrix.
             y: The label of each cell; with an AnnData also the name of a column of ``obs``.
             groups: The donor, lane or batch of each cell, or the name of a column of ``obs``: the
@@ -360,8 +371,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
     ) -> None:
         """Writes the predictions into an AnnData, in place.
 
+        Cells on disk are read as in :meth:`fit`.  The results are in memory, in ``adata.obs`` and
+        ``adata.obsm``, until they are written, for example with ``adata.write_h5ad(other_path)``.
+
         Args:
-            adata: The cells to name.
+            adata: The cells to name, in memory or on disk.
             key: Writes ``obs[key]`` (categorical), ``obs[key + "_confidence"]`` (probability of
                 the most probable class), ``obs[key + "_novelty"]`` (see :meth:`novelty`) and
                 ``obsm[key + "_proba"]`` (a DataFrame, one column a class).

@@ -22,7 +22,7 @@ from genegraph.expression import (
     resolve_values,
 )
 from genegraph.expression_counts import CountedCells, count_cells
-from genegraph.expression_matrix import Matrix, as_float32, take_columns
+from genegraph.expression_matrix import AnyMatrix, as_float32, take_columns, take_rows
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
@@ -32,16 +32,17 @@ class ReadCells(NamedTuple):
     """Cells as the network takes them.
 
     Attributes:
-        X: Float32 cells x genes: counts where ``depth`` is given, else features.
+        X: Float32 cells x genes: counts where ``depth`` is given, else features; in memory or
+            on disk.
         depth: Reads of each cell in all its genes.
     """
 
-    X: Matrix
+    X: AnyMatrix
     depth: NDArray[np.float32] | None
 
     def take(self, rows: NDArray[np.int64]) -> ReadCells:
         """Returns some of the cells."""
-        return ReadCells(self.X[rows], None if self.depth is None else self.depth[rows])
+        return ReadCells(take_rows(self.X, rows), None if self.depth is None else self.depth[rows])
 
 
 def read_training(

@@ -7,11 +7,11 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
 from genegraph.classifier_cells import ReadCells
+from genegraph.expression_matrix import blocks, stored
 from genegraph.graph import GeneGraph
 from genegraph.nn.attention_functions import ATTENTION_FUNCTIONS
 from genegraph.nn.checks import check_attention
@@ -115,7 +115,10 @@ def fingerprint_of(
     digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
     if groups is not None:
         digest.update(repr(groups.tolist()).encode())
-    parts = (features.data, features.indices) if sp.issparse(features) else (features,)
-    for part in (*parts, codes, *([] if depth is None else [depth])):
-        digest.update(np.ascontiguousarray(part).tobytes())
+    for _, part in blocks(features):
+        places = () if isinstance(part, np.ndarray) else (part.indptr, part.indices)
+        for numbers_of in (stored(part), *places):
+            digest.update(np.ascontiguousarray(numbers_of).tobytes())
+    for known in (codes, *([] if depth is None else [depth])):
+        digest.update(np.ascontiguousarray(known).tobytes())
     return digest.hexdigest()

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genegraph.batches import CellRows, cell_inputs, cell_loader
+from genegraph.batches import CellLoader, CellRows, cell_inputs
 from genegraph.graph import GeneGraph
 from genegraph.nn import GeneGCN
 
@@ -120,7 +120,7 @@ def ask(
         edges = network.needed_edges(*edges)
     answers: list[list[Tensor]] = [[] for _ in questions]
     with torch.inference_mode():
-        for batch in cell_loader(cells, model.batch_size):
+        for batch in CellLoader(cells, model.batch_size):
             x, depth = cell_inputs(batch, device)
             read = network.read(x, *edges, depth)
             for question, parts in zip(questions, answers, strict=True):

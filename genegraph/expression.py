@@ -14,13 +14,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genegraph.expression_matrix import Matrix, as_matrix, check_finite, take_columns
+from genegraph.expression_matrix import (
+    AnyMatrix,
+    Matrix,
+    as_matrix,
+    check_finite,
+    take_columns,
+    tidy,
+)
+from genegraph.expression_stored import StoredMatrix, stays_on_disk
 from genegraph.expression_values import (
     Kind,
     check_values,
     prepare,
     recognise_values,
     resolve_values,
+    summarise,
 )
 from genegraph.interactions.wording import some_of
 
@@ -48,11 +57,12 @@ class Cells(NamedTuple):
 
     Attributes:
         X: A numpy array in C order, or tidy CSR where the AnnData is sparse; in the number
-            format of the AnnData, whose memory it may share.
+            format of the AnnData, whose memory it may share.  Or what gives such parts, where
+            the cells stay on disk.
         genes: One name per column, each of them once.
     """
 
-    X: Matrix
+    X: AnyMatrix
     genes: NDArray[np.object_]
 
 
@@ -70,7 +80,10 @@ def is_anndata(obj: object) -> bool:
 def read_anndata(adata: "AnnData", layer: str | None = None) -> Cells:
     """Takes one matrix and the gene names out of an AnnData, checked.
 
-    An AnnData opened with ``backed="r"`` is welcome: the one matrix is read into memory.
+    An AnnData opened with ``backed="r"`` is welcome, and one whose matrix is
+    ``anndata.io.sparse_dataset(group)`` of an h5ad file or a zarr store.  A CSR or dense matrix
+    that would need more than 256 MiB stays on disk and is read in blocks of cells; a smaller one,
+    a CSC matrix, and a view of a backed AnnData are read into memory.
 
     Args:
         adata: Cells x genes; ``var_names`` name the genes, each once.
@@ -106,8 +119,12 @@ def read_anndata(adata: "AnnData", layer: str | None = None) -> Cells:
     genes = np.array([str(name) for name in adata.var_names], dtype=object)
     check_unique_genes(genes, "adata.var_names")
     source = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-    X = as_matrix(_in_memory(_matrix(adata, layer), source), source)
-    check_finite(X, source, list(adata.obs_names), list(genes))
+    X = as_matrix(_readable(_matrix(adata, layer), source), source)
+    names = (list(adata.obs_names), list(genes))
+    if isinstance(X, StoredMatrix):
+        summarise(X, source, *names)  # the one pass that all checks share
+    else:
+        check_finite(X, source, *names)
     return Cells(X, genes)
 
 
@@ -118,7 +135,7 @@ def align_cells(
     *,
     max_missing: float = 0.2,
     obs_names: Iterable[str] | None = None,
-) -> Matrix:
+) -> AnyMatrix:
     """Brings the columns into the order of the training's genes, by name.
 
     Genes that the training did not have are left out, and genes that these cells lack become
@@ -269,16 +286,19 @@ def _matrix(adata: "AnnData", layer: str | None) -> Any:
     return adata.X
 
 
-def _in_memory(X: Any, source: str) -> Any:
+def _readable(X: Any, source: str) -> Any:
+    """The matrix in memory, or, where it is large and can be read by cells, on disk."""
     library = type(X).__module__.partition(".")[0]
     if library == "dask":
         raise TypeError(
             f"{source} is a dask array, whose values are not in memory; call .compute() on it "
-            "and assign the result first."
+            "and assign the result first, or open the file with backed='r'."
         )
+    if stays_on_disk(X):
+        return StoredMatrix(X, (lambda part, _: tidy(part),))
     if hasattr(X, "to_memory"):  # sparse, on disk
         return X.to_memory()
-    return X[()] if library == "h5py" else X
+    return X[()] if library in ("h5py", "zarr") else X
 
 
 def _report_missing(missing: list[str], num_wanted: int, max_missing: float) -> None:

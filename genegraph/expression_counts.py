@@ -1,12 +1,14 @@
 """Reads behind the values: the counts of each cell and how many reads it has in all."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genegraph.expression_matrix import Matrix
-from genegraph.expression_values import TARGET_SUM, Kind
+from genegraph.expression_matrix import AnyMatrix, Matrix, as_float32, blocks
+from genegraph.expression_stored import StoredMatrix
+from genegraph.expression_values import TARGET_SUM, Kind, expm1_sums, summarise
 
 LARGEST_STEP = 4
 """A cell's smallest count is looked for up to here; nearly always it is 1."""
@@ -23,19 +25,19 @@ class CountedCells(NamedTuple):
     """Counts and depth.
 
     Attributes:
-        X: Reads, float32 cells x genes, dense or CSR.
+        X: Reads, float32 cells x genes, dense or CSR; on disk where the values are.
         depth: Reads of each cell in all genes, float32; more than the row's sum where genes
             were left out.
         target_sum: What the cells were normalised to; None for counts.
     """
 
-    X: Matrix
+    X: AnyMatrix
     depth: NDArray[np.float32]
     target_sum: float | None
 
 
 def count_cells(
-    X: Matrix,
+    X: AnyMatrix,
     kind: Kind,
     depth: NDArray[np.float64] | None = None,
     target_sum: float | None = None,
@@ -67,9 +69,8 @@ def count_cells(
     """
     if depth is not None:
         _check_depth(depth, X.shape[0])
-    values = X if kind == "counts" else _expm1(X)
-    sums = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
     if kind == "counts":
+        sums = summarise(X, "X").sums
         total = sums if depth is None else depth
         short = np.flatnonzero(total < sums)
         if len(short):
@@ -77,17 +78,32 @@ def count_cells(
                 f"A cell's depth must be at least the sum of its counts (got {total[short[0]]:g} "
                 f"reads for counts of {sums[short[0]]:g} in cell {short[0]})."
             )
-        return CountedCells(_float32(values), total.astype(np.float32), None)
-    target = _target(sums) if target_sum is None else target_sum
-    steps = _steps(values) if depth is None else np.divide(target, np.maximum(depth, 1))
-    counts = _divided(values, steps)
-    blurred = _not_whole(counts)
+        return CountedCells(as_float32(X), total.astype(np.float32), None)
+    target = _target(expm1_sums(X)) if target_sum is None else target_sum
+    if depth is not None:
+        steps = np.divide(target, np.maximum(depth, 1))
+    else:
+        steps = np.concatenate([_steps(_expm1(part)) for _, part in _pieces(X)])
     total = np.divide(target, steps, out=np.zeros_like(steps), where=steps > 0)
-    reads = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    unclear = np.flatnonzero(blurred | (reads > total * (1 + TOLERANCE)))
-    if len(unclear):
-        return unclear
-    return CountedCells(_rounded(counts), np.rint(total).astype(np.float32), target)
+    wrong = np.zeros(len(steps), dtype=bool)
+    for rows, part in _pieces(X):
+        counts = _divided(_expm1(part), steps[rows])
+        reads = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+        wrong[rows] = _not_whole(counts) | (reads > total[rows] * (1 + TOLERANCE))
+    if wrong.any():
+        return np.flatnonzero(wrong)
+    return CountedCells(_counts(X, steps), np.rint(total).astype(np.float32), target)
+
+
+def _pieces(X: AnyMatrix) -> Iterator[tuple[slice, Matrix]]:
+    """The cells at once, or in blocks from disk."""
+    return blocks(X) if isinstance(X, StoredMatrix) else iter([(slice(0, X.shape[0]), X)])
+
+
+def _counts(X: AnyMatrix, steps: NDArray[np.float64]) -> AnyMatrix:
+    if isinstance(X, StoredMatrix):
+        return X.then(lambda part, rows: _counts(part, steps[rows]))
+    return _rounded(_divided(_expm1(X), steps))
 
 
 def _check_depth(depth: NDArray[np.float64], num_cells: int) -> None:
@@ -167,7 +183,3 @@ def _rounded(counts: Matrix) -> Matrix:
         return np.rint(counts).astype(np.float32)
     data = np.rint(counts.data).astype(np.float32)
     return type(counts)((data, counts.indices, counts.indptr), shape=counts.shape)
-
-
-def _float32(X: Matrix) -> Matrix:
-    return X.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Matrices of cells x genes, dense or sparse alike: tidy them, walk them, take columns."""
+"""Matrices of cells x genes, dense, sparse or on disk: tidy them, walk them, take from them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
@@ -7,18 +7,22 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from genegraph.expression_stored import StoredMatrix
+
 Matrix: TypeAlias = NDArray[Any] | sp.csr_matrix | sp.csr_array
+AnyMatrix: TypeAlias = Matrix | StoredMatrix
 
 BLOCK_VALUES = 4_000_000  # how many values a pass over the cells looks at together
 
 
-def as_matrix(X: Any, source: str) -> Matrix:
+def as_matrix(X: Any, source: str) -> AnyMatrix:
     """Brings any dense or sparse matrix of numbers to a C-order array or tidy CSR.
 
-    The number format stays; memory is shared where nothing had to change.
+    The number format stays; memory is shared where nothing had to change.  What is on disk stays
+    there.
     """
     sparse = sp.issparse(X)
-    matrix: Any = X if sparse else np.asarray(X)
+    matrix: Any = X if sparse or isinstance(X, StoredMatrix) else np.asarray(X)
     if matrix.dtype.kind not in "iuf":
         raise TypeError(
             f"{source} must hold real numbers (got dtype {matrix.dtype}); convert them first, "
@@ -28,21 +32,29 @@ def as_matrix(X: Any, source: str) -> Matrix:
         raise ValueError(
             f"{source} must have shape (num_cells, num_genes) (got {tuple(matrix.shape)})."
         )
-    return _tidy_csr(matrix) if sparse else np.ascontiguousarray(matrix)
+    if isinstance(matrix, StoredMatrix):
+        return matrix
+    return tidy(matrix)
+
+
+def tidy(matrix: Any) -> Matrix:
+    """Returns numbers as a C-order array or CSR with sorted indices and no duplicates."""
+    return _tidy_csr(matrix) if sp.issparse(matrix) else np.ascontiguousarray(matrix)
 
 
 def check_finite(
-    X: Matrix,
+    X: AnyMatrix,
     source: str,
     cells: Sequence[Any] | None = None,
     genes: Sequence[Any] | None = None,
 ) -> None:
     """Raises a ValueError that counts NaN and infinite values and names where the first is."""
     count, first = 0, (0, 0)
-    for rows in row_blocks(X):
-        bad = np.flatnonzero(~np.isfinite(stored(X, rows)))
+    for rows, part in blocks(X):
+        bad = np.flatnonzero(~np.isfinite(stored(part)))
         if bad.size and not count:
-            first = _position(X, rows.start, int(bad[0]))
+            row, column = _position(part, int(bad[0]))
+            first = (rows.start + row, column)
         count += bad.size
     if not count:
         return
@@ -55,15 +67,24 @@ def check_finite(
     )
 
 
-def as_float32(X: Matrix) -> Matrix:
+def as_float32(X: AnyMatrix) -> AnyMatrix:
     """Converts the number format, without a copy where it is float32 already."""
+    if isinstance(X, StoredMatrix):
+        return X.then(lambda part, _: as_float32(part))
     if isinstance(X, np.ndarray):
         return X.astype(np.float32, order="C", copy=False)
     return X.astype(np.float32, copy=False)
 
 
-def take_columns(X: Matrix, columns: NDArray[np.int64]) -> Matrix:
+def take_rows(X: AnyMatrix, rows: NDArray[np.int64]) -> AnyMatrix:
+    """Takes some of the cells, which stay on disk if they are there."""
+    return X.take(rows) if isinstance(X, StoredMatrix) else X[rows]
+
+
+def take_columns(X: AnyMatrix, columns: NDArray[np.int64]) -> AnyMatrix:
     """Takes these columns, with zeros where the number is -1; dense or sparse."""
+    if isinstance(X, StoredMatrix):
+        return X.then(lambda part, _: take_columns(part, columns), len(columns))
     found = np.flatnonzero(columns >= 0)
     if isinstance(X, np.ndarray):
         out = np.zeros((X.shape[0], len(columns)), dtype=X.dtype)
@@ -80,32 +101,31 @@ def take_columns(X: Matrix, columns: NDArray[np.int64]) -> Matrix:
     return aligned
 
 
-def row_blocks(X: Matrix) -> Iterator[slice]:
+def blocks(X: AnyMatrix) -> Iterator[tuple[slice, Matrix]]:
     """Walks the cells in blocks, so that temporary arrays stay small."""
     step = max(1, BLOCK_VALUES // max(1, X.shape[1]))
+    if isinstance(X, StoredMatrix):
+        step = X.block_rows
     for start in range(0, X.shape[0], step):
-        yield slice(start, min(start + step, X.shape[0]))
+        rows = slice(start, min(start + step, X.shape[0]))
+        yield rows, X[rows]
 
 
-def stored(X: Matrix, rows: slice) -> NDArray[Any]:
-    """Views the values of these rows in one line; of a sparse matrix those it stores."""
+def stored(X: Matrix) -> NDArray[Any]:
+    """Views the values in one line; of a sparse matrix those it stores."""
+    return X.reshape(-1) if isinstance(X, np.ndarray) else X.data
+
+
+def stored_per_row(X: Matrix) -> NDArray[np.int64]:
+    """Counts the values that `stored` gives for each row."""
     if isinstance(X, np.ndarray):
-        return X[rows].reshape(-1)
-    return X.data[X.indptr[rows.start] : X.indptr[rows.stop]]
+        return np.full(X.shape[0], X.shape[1])
+    return np.diff(X.indptr).astype(np.int64)
 
 
-def stored_per_row(X: Matrix, rows: slice) -> NDArray[np.int64]:
-    """Counts the values that `stored` gives for each of these rows."""
+def _position(X: Matrix, index: int) -> tuple[int, int]:
     if isinstance(X, np.ndarray):
-        return np.full(rows.stop - rows.start, X.shape[1])
-    return np.diff(X.indptr[rows.start : rows.stop + 1]).astype(np.int64)
-
-
-def _position(X: Matrix, first_row: int, index: int) -> tuple[int, int]:
-    if isinstance(X, np.ndarray):
-        row, column = divmod(index, X.shape[1])
-        return first_row + row, column
-    index += int(X.indptr[first_row])
+        return index // X.shape[1], index % X.shape[1]
     return int(np.searchsorted(X.indptr, index, side="right")) - 1, int(X.indices[index])
 
 

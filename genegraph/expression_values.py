@@ -10,21 +10,22 @@ Three kinds of values are known:
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, cast
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from genegraph.expression_matrix import (
-    Matrix,
+    AnyMatrix,
     as_float32,
     as_matrix,
+    blocks,
     check_finite,
-    row_blocks,
     stored,
     stored_per_row,
 )
+from genegraph.expression_stored import StoredMatrix
 
 Kind: TypeAlias = Literal["counts", "log1p", "features"]
 
@@ -72,7 +73,7 @@ def recognise_values(X: Any) -> Literal["counts", "log1p"] | None:
         True
     """
     X = as_matrix(X, "X")
-    return _recognise(X, _summarise(X, "X"))
+    return _recognise(X, summarise(X, "X"))
 
 
 def resolve_values(
@@ -111,7 +112,7 @@ def resolve_values(
     if not is_anndata:
         return "features"
     X = as_matrix(X, source)
-    summary = _summarise(X, source)
+    summary = summarise(X, source)
     if summary.lowest < 0:
         _refuse_negative(summary, source)
     return _recognise(X, summary) or _refuse_unknown(X, summary, source)
@@ -124,7 +125,7 @@ def prepare(
     nonnegative: bool = True,
     source: str = "adata.X",
     fitted: bool = False,
-) -> Matrix:
+) -> AnyMatrix:
     r"""Checks the values and brings them to the scale on which models are trained.
 
     Raw counts :math:`c_{ij}` of cell :math:`i` and gene :math:`j` become
@@ -174,7 +175,7 @@ def check_values(
     nonnegative: bool = True,
     source: str = "adata.X",
     fitted: bool = False,
-) -> Matrix:
+) -> AnyMatrix:
     """Checks that the values are of a kind, and leaves them as they are.
 
     Arguments, errors and warnings are those of `prepare`.
@@ -188,10 +189,10 @@ def check_values(
         [[1, 3], [0, 5]]
     """
     matrix = as_matrix(X, source)
-    summary = _summarise(matrix, source)
+    summary = summarise(matrix, source)
     if kind == "counts":
         _require_counts(matrix, summary, source, fitted)
-        _warn_of_empty_cells(matrix, source)
+        _warn_of_empty_cells(summary, source)
     elif kind == "log1p":
         _require_log1p(summary, source, fitted)
     else:
@@ -199,25 +200,54 @@ def check_values(
     return matrix
 
 
-class _Summary(NamedTuple):
+class Summary(NamedTuple):
+    """What a pass over all values finds.
+
+    Attributes:
+        lowest: Smallest value, zeros included that a sparse matrix omits.
+        highest: Largest value.
+        num_nonzero: How many are not zero.
+        num_fractions: How many are not whole.
+        fraction: One of these; NaN where there is none.
+        sums: Sum of each cell.
+    """
+
     lowest: float
     highest: float
     num_nonzero: int
     num_fractions: int
-    fraction: float  # an example; NaN where there is none
+    fraction: float
+    sums: NDArray[np.float64]
 
 
-def _summarise(X: Matrix, source: str) -> _Summary:
+def summarise(
+    X: AnyMatrix,
+    source: str,
+    cells: Sequence[Any] | None = None,
+    genes: Sequence[Any] | None = None,
+) -> Summary:
+    """Looks at every value once, and raises a ValueError if one is not finite.
+
+    Args:
+        X: Cells x genes; cells on disk remember what was found.
+        source: What messages call ``X``.
+        cells: Their names, for messages.
+        genes: Likewise.
+    """
+    if isinstance(X, StoredMatrix) and X.summary is not None:
+        return cast(Summary, X.summary)
     lowest, highest = np.inf, -np.inf
     num_nonzero = num_fractions = 0
     fraction = np.nan
-    for rows in row_blocks(X):
-        values = stored(X, rows)
+    sums = np.zeros(X.shape[0])
+    for rows, part in blocks(X):
+        values = stored(part)
         if not values.size:
             continue
         low, high = float(values.min()), float(values.max())
         if not np.isfinite(low) or not np.isfinite(high):
-            check_finite(X, source)
+            check_finite(X, source, cells, genes)
+        sums[rows] = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
         lowest, highest = min(lowest, low), max(highest, high)
         num_nonzero += int(np.count_nonzero(values))
         if values.dtype.kind == "f":
@@ -226,23 +256,26 @@ def _summarise(X: Matrix, source: str) -> _Summary:
             fraction = float(fractions[0]) if fractions.size and np.isnan(fraction) else fraction
     if num_nonzero < np.prod(X.shape, dtype=float):  # also zeros that a sparse matrix omits
         lowest, highest = min(lowest, 0.0), max(highest, 0.0)
-    return _Summary(lowest, highest, num_nonzero, num_fractions, fraction)
+    summary = Summary(lowest, highest, num_nonzero, num_fractions, fraction, sums)
+    if isinstance(X, StoredMatrix):
+        X.summary = summary
+    return summary
 
 
-def _recognise(X: Matrix, summary: _Summary) -> Literal["counts", "log1p"] | None:
+def _recognise(X: AnyMatrix, summary: Summary) -> Literal["counts", "log1p"] | None:
     if summary.lowest < 0:
         return None
     if summary.num_fractions == 0:
         return "counts"
     if summary.highest > HIGHEST_LOG1P:
         return None
-    sums = _expm1_sums(X)
+    sums = expm1_sums(X)
     sums = sums[sums > 0]
     close = np.abs(sums - TARGET_SUM) <= 0.01 * TARGET_SUM
     return "log1p" if close.mean() >= 0.95 else None
 
 
-def _require_counts(X: Matrix, summary: _Summary, source: str, fitted: bool) -> None:
+def _require_counts(X: AnyMatrix, summary: Summary, source: str, fitted: bool) -> None:
     if summary.lowest < 0:
         _refuse_negative(summary, source)
     if summary.num_fractions == 0:
@@ -259,7 +292,7 @@ def _require_counts(X: Matrix, summary: _Summary, source: str, fitted: bool) -> 
     )
 
 
-def _require_log1p(summary: _Summary, source: str, fitted: bool) -> None:
+def _require_log1p(summary: Summary, source: str, fitted: bool) -> None:
     if summary.lowest < 0:
         _refuse_negative(summary, source)
     needed = "the model was fitted on log1p of normalised counts"
@@ -279,7 +312,7 @@ def _require_log1p(summary: _Summary, source: str, fitted: bool) -> None:
         )
 
 
-def _require_features(summary: _Summary, nonnegative: bool, source: str) -> None:
+def _require_features(summary: Summary, nonnegative: bool, source: str) -> None:
     largest = float(np.finfo(np.float32).max)
     if max(-summary.lowest, summary.highest) > largest:
         raise ValueError(
@@ -295,7 +328,7 @@ def _require_features(summary: _Summary, nonnegative: bool, source: str) -> None
         )
 
 
-def _refuse_negative(summary: _Summary, source: str) -> NoReturn:
+def _refuse_negative(summary: Summary, source: str) -> NoReturn:
     raise ValueError(
         f"{source} must not hold negative values (smallest {summary.lowest:g}). It looks "
         "scaled, gene by gene, to mean 0; pass the values from before that, which often are in "
@@ -303,9 +336,9 @@ def _refuse_negative(summary: _Summary, source: str) -> NoReturn:
     )
 
 
-def _refuse_unknown(X: Matrix, summary: _Summary, source: str) -> NoReturn:
+def _refuse_unknown(X: AnyMatrix, summary: Summary, source: str) -> NoReturn:
     with np.errstate(over="ignore"):
-        sums = _expm1_sums(X)
+        sums = expm1_sums(X)
     raise ValueError(
         f"{source} is neither raw counts nor log1p of counts per 10,000: its values go from "
         f"{summary.lowest:g} to {summary.highest:.4g}, "
@@ -315,35 +348,37 @@ def _refuse_unknown(X: Matrix, summary: _Summary, source: str) -> NoReturn:
     )
 
 
-def _warn_of_empty_cells(X: Matrix, source: str) -> None:
-    num_empty = int((np.asarray(X.sum(axis=1)).ravel() == 0).sum())
+def _warn_of_empty_cells(summary: Summary, source: str) -> None:
+    num_empty = int((summary.sums == 0).sum())
     if num_empty:
         warnings.warn(
-            f"{num_empty:,} of {X.shape[0]:,} cells in {source} have no counts at all; they "
+            f"{num_empty:,} of {len(summary.sums):,} cells in {source} have no counts at all; they "
             "stay zero and cannot be told apart.",
             stacklevel=4,
         )
 
 
-def _log_normalise(X: Matrix) -> Matrix:
-    totals = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
-    empty = totals == 0
-    scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=~empty)
-    values = np.empty(X.data.size if sp.issparse(X) else X.size, dtype=np.float32)
+def _log_normalise(X: AnyMatrix) -> AnyMatrix:
+    if isinstance(X, StoredMatrix):
+        return X.then(lambda part, _: _log_normalise(part))
+    values = np.empty(stored(X).size, dtype=np.float32)
     end = 0
-    for rows in row_blocks(X):
-        counts = stored(X, rows)
+    for _, part in blocks(X):
+        totals = np.asarray(part.sum(axis=1, dtype=np.float64)).ravel()
+        scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals != 0)
+        counts = stored(part)
         start, end = end, end + counts.size
-        values[start:end] = np.log1p(counts * np.repeat(scale[rows], stored_per_row(X, rows)))
+        values[start:end] = np.log1p(counts * np.repeat(scale, stored_per_row(part)))
     if isinstance(X, np.ndarray):
         return values.reshape(X.shape)
     return type(X)((values, X.indices, X.indptr), shape=X.shape)
 
 
-def _expm1_sums(X: Matrix) -> NDArray[np.float64]:
+def expm1_sums(X: AnyMatrix) -> NDArray[np.float64]:
+    """Returns the sum of each cell before log1p."""
     sums = np.empty(X.shape[0])
-    for rows in row_blocks(X):
-        block = X[rows].astype(np.float64)
-        block = np.expm1(block) if isinstance(block, np.ndarray) else block.expm1()
-        sums[rows] = np.asarray(block.sum(axis=1)).ravel()
+    for rows, part in blocks(X):
+        wide = part.astype(np.float64)
+        wide = np.expm1(wide) if isinstance(wide, np.ndarray) else wide.expm1()
+        sums[rows] = np.asarray(wide.sum(axis=1)).ravel()
     return sums

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from genegraph.batches import CellRows, cell_inputs, cell_loader
+from genegraph.batches import CellLoader, CellRows, cell_inputs
 from genegraph.nn import GeneGCN
 from genegraph.recipe import Recipe
 
@@ -37,7 +37,7 @@ def settle_head_input(
     views = network.head_input.scale.shape[:1]
     total = torch.zeros(*views, num_features, dtype=torch.float64, device=device)
     squares = torch.zeros_like(total)
-    for batch in cell_loader(cells, CELLS_AT_ONCE):
+    for batch in CellLoader(cells, CELLS_AT_ONCE):
         x, depth = cell_inputs(batch, device)
         features = network.smooth(x, *edges, depth)
         total += features.sum(-2, dtype=torch.float64)

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from genegraph.batches import CellRows, Rows, as_rows
-from genegraph.expression_matrix import Matrix
+from genegraph.expression_matrix import AnyMatrix
 
 RESAMPLING_DEPTH = 100.0
 """A cell of so many reads is resampled every second time it is met."""
@@ -29,8 +29,11 @@ class ResampledCells(CellRows):
     resumed is the same epoch, and of a batch shared by several processes every cell is met as if
     one had it all.
 
+    Of cells on disk, the other cell is one of those in memory at the time, see
+    :class:`~genegraph.batches.BatchOrder`.
+
     Args:
-        X: Counts, float32 cells x genes, dense or CSR.
+        X: Counts, float32 cells x genes, dense or CSR, in memory or on disk.
         y: Number of each cell's class.
         depth: Reads of each cell in all genes.
         fold: See :class:`~genegraph.batches.CellRows`.
@@ -39,7 +42,7 @@ class ResampledCells(CellRows):
 
     def __init__(
         self,
-        X: Matrix,
+        X: AnyMatrix,
         y: NDArray[np.int64],
         depth: NDArray[np.float32],
         fold: NDArray[np.int64],
@@ -51,6 +54,10 @@ class ResampledCells(CellRows):
         self._order = np.argsort(kind, kind="stable")
         self._first = np.searchsorted(kind[self._order], kind)
         self._end = np.searchsorted(kind[self._order], kind, side="right")
+
+    def read(self, rows: NDArray[np.int64]) -> ResampledCells:
+        """Returns some of the cells, in memory."""
+        return ResampledCells(self.X[rows], *self._known_of(rows), self.seed)
 
     def part(self, rows: Any, which: slice) -> Rows:
         """Returns those cells of a batch that ``which`` picks from its ``rows``."""

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch import Tensor
 
-from genegraph.batches import CellRows, Rows, cell_inputs, cell_loader
+from genegraph.batches import CellLoader, CellRows, Rows, cell_inputs
 from genegraph.checkpoint_io import SafeCheckpointIO
 from genegraph.graph import GeneGraph
 from genegraph.nn import GeneGCN
@@ -344,8 +344,8 @@ def train(
         _check_strategy(trainer)
         trainer.fit(
             task,
-            cell_loader(cells, recipe.batch_size, recipe.seed, share=True),
-            None if validation is None else cell_loader(validation, recipe.batch_size, share=True),
+            CellLoader(cells, recipe.batch_size, recipe.seed, share=True),
+            None if validation is None else CellLoader(validation, recipe.batch_size, share=True),
             ckpt_path=resume,
         )
     best.restore(task.network)

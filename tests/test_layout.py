@@ -14,6 +14,7 @@ ORDER = [
     {"normalize", "edges", "rewire", "graph_controls"},
     {"graph_build", "graph_convert", "graph_io", "graph_report"},
     {"graph"},
+    {"expression_stored"},
     {"expression_matrix", "expression_values", "expression", "expression_counts"},
     {"tree_codec", "safefile"},
     {"nn", "processes"},

@@ -11,7 +11,7 @@ from genegraph import GeneGCNClassifier
 from genegraph.processes import are_several, sum_over_processes, this_process
 
 SCRIPT = """
-import json, sys
+import json, os, sys
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -26,11 +26,24 @@ X = rng.poisson(rng.gamma(1.0, 1.0, (3, 30))[y]).astype("float32")
 path = np.array([[*range(29)], [*range(1, 30)]])
 graph = GeneGraph([f"g{i}" for i in range(30)], np.hstack([path, path[::-1]]))
 options = {"devices": devices, "strategy": "ddp"} if devices > 1 else {}
+labels = y
+if settings.pop("on_disk", False):
+    import anndata, pandas as pd, scipy.sparse as sp
+    from genegraph import expression_stored
+
+    expression_stored.WINDOW_BYTES = 20_000  # the file is larger, and comes in several windows
+    expression_stored.BLOCK_BYTES = 5_000
+    expression_stored._chunk_bytes = lambda X: 0
+    file = f"{out}.{os.environ.get('LOCAL_RANK', 0)}.h5ad"  # each process a copy
+    var = pd.DataFrame(index=list(graph.genes))
+    obs = pd.DataFrame({"type": [str(label) for label in y]}, index=[f"c{i}" for i in range(193)])
+    anndata.AnnData(sp.csr_matrix(X), obs=obs, var=var).write_h5ad(file)
+    X, labels = anndata.read_h5ad(file, backed="r"), "type"
 model = GeneGCNClassifier(
     graph, values="counts", random_state=0, max_epochs=3, verbose=False, device="cpu",
     trainer_options=options, **settings,
 )
-model.fit(X, y)
+model.fit(X, labels)
 weights = {name: part.contiguous() for name, part in model.network_.state_dict().items()}
 losses = [epoch["train_loss"] for epoch in model.history_]
 weights["losses"] = torch.tensor(losses, dtype=torch.float64)
@@ -51,6 +64,7 @@ def _learned(script, settings, devices, out):
     "settings",
     [
         "{}",  # shrinkage, resampling, a committee
+        '{"on_disk": true}',
         '{"attention": "full", "shrinkage": null, "patience": 2, "class_weight": "balanced"}',
         '{"attention": "edges", "shrinkage": null, "pretrain": true, "num_heads": 1}',
     ],
