@@ -20,9 +20,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 )
 def test_a_benchmark_runs_for_one_small_step(script, ways, tmp_path):
     results = tmp_path / "results.jsonl"
-    words = "--genes 300 --cells 4 --edges 1200 --repeats 1 --threads 1 --results".split()
+    sizes = ["--genes=300", "--cells=4", "--edges=1200", "--repeats=1", "--threads=1"]
     subprocess.run(
-        [sys.executable, BENCHMARKS / script, *words, results], check=True, capture_output=True
+        [sys.executable, BENCHMARKS / script, *sizes, f"--results={results}"],
+        check=True,
+        capture_output=True,
     )
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert lines
