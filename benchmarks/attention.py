@@ -40,6 +40,7 @@ from genegraph.nn.full_attention import dense_attention
 WAYS = ("counts", "distinct", "distinct_gradient_of_x", "gene_aware")
 MATRIX, SDPA = "materialized_one_cell", "sdpa_one_cell"
 TOLERANCE = 1e-5
+STEPS = 5  # in a row, as in training
 
 
 class Dense(GeneGraphConv):
@@ -148,13 +149,17 @@ def peak_of_own_process(way: str, arguments: argparse.Namespace) -> int:
 
 
 def ms_per_cell(
-    ways: Sequence[str], num_genes: int, arguments: argparse.Namespace, **turns: int
+    ways: Sequence[str], num_genes: int, arguments: argparse.Namespace, steps: int, **turns: int
 ) -> dict[str, float]:
-    """Median time of a step, of all ways in turn, divided by the cells."""
+    """Median time of a step, divided by the cells; in its turn a way takes some in a row."""
     parts = {way: prepare(way, arguments.cells, num_genes, arguments.device) for way in ways}
-    steps = {way: (lambda part=part: forward_backward(*part)) for way, part in parts.items()}
-    times = median_ms(steps, **turns)
-    return {way: round(times[way] / len(x), 4) for way, (_, x) in parts.items()}
+
+    def some(part: tuple[GeneGraphConv, Tensor]) -> None:
+        for _ in range(steps):
+            forward_backward(*part)
+
+    times = median_ms({way: (lambda part=part: some(part)) for way, part in parts.items()}, **turns)
+    return {way: round(times[way] / steps / len(x), 4) for way, (_, x) in parts.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -182,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = {way: errors(way, arguments.genes, arguments.device) for way in WAYS}
     write(part="error", genes=arguments.genes, relative_error=found)
     times = {
-        size: ms_per_cell(WAYS, size, arguments, repeats=arguments.repeats)
+        size: ms_per_cell(WAYS, size, arguments, STEPS, repeats=arguments.repeats)
         for size in arguments.sizes
     }
     growth = {way: exponent(list(times), [ms[way] for ms in times.values()]) for way in WAYS}
@@ -190,8 +195,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     plain = (MATRIX,) if arguments.device == "cpu" else (MATRIX, SDPA)
     memory = {way: peak_of_own_process(way, arguments) for way in (*WAYS, *plain)}
     # The plain ways disturb the others, so they come after; ours once more, to be beside them.
-    ms = ms_per_cell(WAYS, arguments.genes, arguments, repeats=arguments.repeats)
-    ms |= ms_per_cell(plain, arguments.genes, arguments, repeats=arguments.plain_repeats, warm_up=1)
+    genes, turns = arguments.genes, arguments.plain_repeats
+    ms = ms_per_cell(WAYS, genes, arguments, STEPS, repeats=arguments.repeats)
+    ms |= ms_per_cell(plain, genes, arguments, 1, repeats=turns, warm_up=1)
     write(
         part="against the plain ways",
         genes=arguments.genes,

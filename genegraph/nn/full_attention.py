@@ -166,11 +166,11 @@ class _ScalarAttention(torch.autograd.Function):
 
         def kernel(i: int, j: int) -> None:
             cells = [part[i:j] for part in arrays]
-            slope_backward(*cells, of_a[i:j], of_c[i:j])
-            if keys_too:
-                scalar_backward(*cells, *ctx.plan, to[i:j], of_k[i:j])
+            scalar_backward(*cells, *ctx.plan, to[i:j], of_k[i:j])
 
-        for_cell_blocks(kernel, len(x))
+        slope_backward(*arrays, of_a, of_c)  # done before threads would have started
+        if keys_too:
+            for_cell_blocks(kernel, len(x))
         return x_grad if keys_too else None, *of_numbers.sum(1).to(x.dtype), None
 
 

@@ -23,11 +23,20 @@ def for_blocks(kernel: Callable[[int, int], None], number: int, per_block: int) 
     Blocks do not depend on the number of threads, so neither do results.
     """
     blocks = [(i, min(i + per_block, number)) for i in range(0, number, per_block)]
-    threads = min(torch.get_num_threads(), len(blocks))
-    if threads <= 1:
-        for block in blocks:
+    waiting = iter(blocks)  # each thread takes the next
+
+    def work() -> None:
+        for block in waiting:
             kernel(*block)
+
+    # The calling thread is one of them: for a while after each of its operations torch keeps the
+    # other cores busy waiting, and one thread more than cores would be in its way.
+    others = min(torch.get_num_threads(), len(blocks)) - 1
+    if others < 1:
+        work()
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(kernel, *block) for block in blocks]:
-            done.result()
+    with ThreadPoolExecutor(others) as pool:
+        helpers = [pool.submit(work) for _ in range(others)]
+        work()
+        for helper in helpers:
+            helper.result()
