@@ -27,6 +27,7 @@ from genegraph.nn.full_attention import (
     scalar_attention,
     tilted_or_dense_attention,
 )
+from genegraph.nn.precision import widened
 from genegraph.nn.propagation import check_backend, propagate_cells
 from genegraph.nn.shared_graph import SharedGraph
 
@@ -261,16 +262,17 @@ class GeneGraphConv(MessagePassing):
             attend = materialized_attention if self.reference else dense_attention
             query, key, bias = self._query_key_bias(x)
             return attend(query, key, x, bias)
-        values, on_cpu = x[..., 0], x.device.type == "cpu"
+        values, on_cpu = widened(x[..., 0]), x.device.type == "cpu"
         out: Tensor
         if on_cpu and not self.gene_aware:
             out = scalar_attention(values, *self._coefficients(x), self.tolerance)
-            return out[..., None]
+            return out[..., None].to(x.dtype)
         query, key, bias = self._query_key_bias(x)
         u = torch.zeros_like(values) if bias is None else bias.expand_as(values)
         tilted = gene_aware_attention if on_cpu else tilted_or_dense_attention
-        out = tilted(query[..., 0], values, key[..., 0], u, self.tolerance)
-        return out[..., None]
+        slopes, keys, log_weights = (widened(part) for part in (query[..., 0], key[..., 0], u))
+        out = tilted(slopes, values, keys, log_weights, self.tolerance)
+        return out[..., None].to(x.dtype)
 
     def _along_edges(
         self,
@@ -350,21 +352,21 @@ class GeneGraphConv(MessagePassing):
     def _attend_edges(self, edge_index: EdgeIndex, x: Tensor) -> Tensor:
         (rowptr, col), _ = edge_index.get_csc()
         if self.in_channels == 1 and x.device.type == "cpu" and self.backend == "auto":
-            values = x[..., 0]
+            values = widened(x[..., 0])
             if self.theta is not None and self.phi is not None and self.att is not None:
                 out = additive_edge_attention(rowptr, col, values, self.theta, self.phi, self.att)
             else:
                 out = fused_edge_attention(rowptr, col, values, *self._scalar_logits(x))
-            return out[..., None]
+            return out[..., None].to(x.dtype)
         row = torch.repeat_interleave(rowptr.diff())
         query, key, bias = self._query_key_bias(x)
         if bias is not None:
             bias = bias.expand(x.shape[:2])[..., None].transpose(0, 1)[col]
         query, key, value = (part.transpose(0, 1) for part in (query, key, x))
-        logits = self._logits(query[row], key[col], bias)
+        logits = widened(self._logits(query[row], key[col], bias))
         accelerate = self.backend == "torch_sparse"
-        out = segment_edge_attention(rowptr, row, logits, value[col], accelerate)
-        return out.transpose(0, 1)
+        out = segment_edge_attention(rowptr, row, logits, widened(value[col]), accelerate)
+        return out.transpose(0, 1).to(x.dtype)
 
     def __repr__(self) -> str:
         function = ""

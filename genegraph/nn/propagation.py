@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch_geometric import EdgeIndex
 
 from genegraph.nn import product_kernels
+from genegraph.nn.precision import HALF, widened
 from genegraph.nn.threads import for_blocks
 
 BACKENDS = ("auto", "torch", "torch_sparse")
@@ -21,8 +22,6 @@ BACKENDS = ("auto", "torch", "torch_sparse")
 
 EDGES_PER_BLOCK = 65536
 GENES_PER_BLOCK = 1024
-SINGLE = (torch.float16, torch.bfloat16)
-"""Sums of these are made in float32."""
 
 # torch says this once per process of every CSR tensor; users can do nothing about it.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -55,8 +54,8 @@ def propagate(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backend: st
         x: ``[num_genes, num_cells * channels]``, of the same dtype.
         backend: One of :data:`BACKENDS`.
     """
-    if x.dtype in SINGLE:
-        return propagate(edge_index, edge_weight.float(), x.float(), backend).to(x.dtype)
+    if x.dtype in HALF:
+        return propagate(edge_index, widened(edge_weight), widened(x), backend).to(x.dtype)
     if backend != "torch_sparse":
         kernels = backend == "auto" and x.device.type == "cpu"
         out: Tensor = _Product.apply(edge_index, edge_weight, x, kernels)  # type: ignore[no-untyped-call]

@@ -126,9 +126,7 @@ def scalar_forward(
 def _log_weights(values: Array, counts: Array, k: float) -> Array:
     weights = -k * values**2
     for i in range(len(values)):
-        if (
-            counts[i] > 1
-        ):  # where all values are distinct, logarithms would take a fifth of the time
+        if counts[i] > 1:  # where all are distinct, logarithms would be a fifth of the time
             weights[i] += math.log(counts[i])
     return weights
 

@@ -282,3 +282,35 @@ def test_bad_input_is_refused(options, shape, graph, message):
 def test_the_repr_is_short():
     assert repr(GeneGraphConv(1, 1)) == "GeneGraphConv(1, 1, attention='full', fusion='sum')"
     assert "num_genes=7" in repr(GeneGraphConv(1, 1, num_genes=7))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": None},
+        {"attention": "full"},
+        {"attention": "full", "num_genes": 40},
+        {"attention": "edges"},
+        {"attention": "edges", "num_genes": 40},
+        {"attention": "edges", "attention_function": "additive"},
+    ],
+)
+def test_half_precision_in_is_half_precision_out_and_close_to_single(
+    toy_graph, options, backend, dtype
+):
+    edge_index, edge_weight = toy_graph
+    half = GeneGraphConv(1, 1, backend=backend, **options).to(dtype)
+    single = copy.deepcopy(half).float()
+    x = torch.rand(3, 40, 1).to(dtype)
+    weights = edge_weight.to(dtype)
+    results = []
+    for conv, kind in ((half, dtype), (single, torch.float32)):
+        cells = x.to(kind).clone().requires_grad_()
+        out = conv(cells, edge_index, weights.to(kind))
+        out.float().square().sum().backward()
+        assert out.dtype == cells.grad.dtype == kind
+        results.append((out.detach().float(), cells.grad.float()))
+    for ours, theirs in zip(*results, strict=True):
+        assert relative_error(ours, theirs) < 0.03
