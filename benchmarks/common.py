@@ -42,6 +42,18 @@ def read_cells_and_graph(args: argparse.Namespace) -> tuple[AnnData, genegraph.G
     return cells, genegraph.GeneGraph.from_interactions(table, genes=cells.var_names)
 
 
+def sizes(description: str, results: str, repeats: int) -> argparse.ArgumentParser:
+    """A command line of a benchmark on made-up cells and a random graph."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--genes", type=int, default=20_499)
+    parser.add_argument("--cells", type=int, default=64)
+    parser.add_argument("--edges", type=int, default=200_000)
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=RESULTS / results)
+    return parser
+
+
 def median_ms(
     ways: Mapping[str, Callable[[], object]], *, repeats: int = 9, warm_up: int = 2
 ) -> dict[str, float]:

@@ -17,11 +17,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from common import (
-    RESULTS,
     check_equal,
     count_cells,
     median_ms,
@@ -30,6 +28,7 @@ from common import (
     record,
     relative_error,
     reset_peak,
+    sizes,
 )
 from torch import Tensor
 from torch.nn import Linear
@@ -171,13 +170,7 @@ def layer_ms(x: Tensor, edge_index: EdgeIndex, weight: Tensor, repeats: int) -> 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Checks, times and measures memory."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--genes", type=int, default=20_499)
-    parser.add_argument("--cells", type=int, default=64)
-    parser.add_argument("--edges", type=int, default=200_000)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=RESULTS / "edge_attention.jsonl")
+    parser = sizes(__doc__.splitlines()[0], "edge_attention.jsonl", repeats=9)
     parser.add_argument("--memory-of", help="print the MiB that one step of this way takes")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)

@@ -9,13 +9,11 @@ write, torch-geometric's gather and scatter.  Results are appended to results/pr
     python benchmarks/propagate.py --genes 500 --cells 8 --edges 2000 --results /tmp/quick.jsonl
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
-from common import RESULTS, check_equal, count_cells, median_ms, random_graph, record
+from common import check_equal, count_cells, median_ms, random_graph, record, sizes
 from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.nn import MessagePassing
@@ -107,14 +105,8 @@ def ways(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Times every way."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--genes", type=int, default=20_499)
-    parser.add_argument("--cells", type=int, default=64)
-    parser.add_argument("--edges", type=int, default=200_000)
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = sizes(__doc__.splitlines()[0], "propagate.jsonl", repeats=15)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS / "propagate.jsonl")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     device = arguments.device

@@ -11,12 +11,10 @@ than memory could.  Results are appended to results/roofline.jsonl.
     python benchmarks/roofline.py --genes 500 --cells 8 --edges 2000 --results /tmp/quick.jsonl
 """
 
-import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
-from common import RESULTS, count_cells, median_ms, random_graph, record
+from common import count_cells, median_ms, random_graph, record, sizes
 
 from genegraph.nn import GeneGraphConv
 from genegraph.nn.propagation import propagate
@@ -47,14 +45,8 @@ def limits(device: str, repeats: int) -> tuple[float, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures the limits, then every part."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--genes", type=int, default=20_499)
-    parser.add_argument("--cells", type=int, default=64)
-    parser.add_argument("--edges", type=int, default=200_000)
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = sizes(__doc__.splitlines()[0], "roofline.jsonl", repeats=15)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS / "roofline.jsonl")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     bandwidth, arithmetic = limits(args.device, args.repeats)

@@ -9,13 +9,11 @@ results/train_step.jsonl.
     python benchmarks/train_step.py --genes 500 --cells 8 --edges 2000 --results /tmp/quick.jsonl
 """
 
-import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from common import RESULTS, count_cells, median_ms, random_graph, record
+from common import count_cells, median_ms, random_graph, record, sizes
 from torch import Tensor
 from torch_geometric import EdgeIndex
 
@@ -54,14 +52,8 @@ def training_step(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Times a step of every network."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--genes", type=int, default=20_499)
-    parser.add_argument("--cells", type=int, default=64)
-    parser.add_argument("--edges", type=int, default=200_000)
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = sizes(__doc__.splitlines()[0], "train_step.jsonl", repeats=15)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS / "train_step.jsonl")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     x = count_cells(arguments.cells, arguments.genes).to(arguments.device)

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,18 +10,6 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "attention.py"
 SMALL = ["--genes=60", "--cells=2", "--repeats=1", "--plain-repeats=1", "--threads=1"]
 SMALL += ["--sizes", "40", "60"]
 WAYS = {"counts", "distinct", "distinct_gradient_of_x", "gene_aware"}
-
-
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    spec = importlib.util.spec_from_file_location("benchmark_attention", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    threads = torch.get_num_threads()
-    yield module
-    torch.set_num_threads(threads)
 
 
 def test_one_small_step_is_checked_timed_and_recorded(script, tmp_path, monkeypatch):

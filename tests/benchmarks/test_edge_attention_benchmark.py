@@ -1,27 +1,13 @@
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "edge_attention.py"
 SMALL = ["--genes", "60", "--cells", "3", "--edges", "200", "--repeats", "1", "--threads", "1"]
 WAYS = {"fused_gene_major", "fused_cell_major", "plain_gene_major", "plain_cell_major"}
-
-
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    spec = importlib.util.spec_from_file_location("benchmark_edge_attention", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    threads = torch.get_num_threads()
-    yield module
-    torch.set_num_threads(threads)
 
 
 def test_one_small_step_is_checked_timed_and_recorded(script, tmp_path, monkeypatch):
