@@ -1,3 +1,6 @@
+import importlib.util
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,3 +50,17 @@ def adata(counts, genes):
     from scipy.sparse import csr_matrix
 
     return anndata.AnnData(csr_matrix(X), obs=obs, var=pd.DataFrame(index=genes))
+
+
+@pytest.fixture
+def script(request, monkeypatch):
+    """The benchmark that the test's module names in SCRIPT, loaded from its file."""
+    path = request.module.SCRIPT
+    monkeypatch.syspath_prepend(path.parent)
+    spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    threads = torch.get_num_threads()
+    yield module
+    torch.set_num_threads(threads)
