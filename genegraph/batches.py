@@ -6,6 +6,7 @@ together and shuffled together, while the window before is in use.  Cells in mem
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -22,6 +23,9 @@ from torch.utils.data import Dataset
 from genegraph.expression_matrix import AnyMatrix
 from genegraph.expression_stored import StoredMatrix
 from genegraph.processes import this_process
+
+LANES = 8
+"""Parts of a window that take turns in every batch; so many processes can read a part each."""
 
 Rows = dict[str, Tensor]
 """Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR); with them
@@ -42,7 +46,7 @@ class CellRows(Dataset[Rows]):
 
     def __init__(
         self,
-        X: AnyMatrix,
+        X: AnyMatrix | HeldRows,
         y: NDArray[np.int64] | None = None,
         depth: NDArray[np.float32] | None = None,
         fold: NDArray[np.int64] | None = None,
@@ -60,9 +64,9 @@ class CellRows(Dataset[Rows]):
         rows = np.asarray(rows, dtype=np.int64)[which]
         return {**as_rows(self.X[rows]), **self.known(rows)}
 
-    def read(self, rows: NDArray[np.int64]) -> CellRows:
-        """Returns some of the cells, in memory."""
-        return CellRows(self.X[rows], *self._known_of(rows))
+    def read(self, window: Window, held: NDArray[np.bool_]) -> CellRows:
+        """Returns the cells of a window; the expression of those ``held`` is in memory."""
+        return CellRows(HeldRows(self.X, window.rows, held), *self._known_of(window.rows))
 
     def _known_of(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
         """Returns class, depth and fold of some of the cells, each None where not known."""
@@ -112,10 +116,32 @@ class Window(NamedTuple):
     Attributes:
         rows: Their positions among all cells, sorted.
         order: In which order they are met, as positions in ``rows``.
+        lane: The lane of each of the rows.  Lanes take turns: the cell met at place p is of lane
+            p modulo their number.
     """
 
     rows: NDArray[np.int64]
     order: NDArray[np.int64]
+    lane: NDArray[np.int64]
+
+
+class HeldRows:
+    """Rows of a matrix, some of which are in memory; only these may be asked for.
+
+    Args:
+        X: All cells.
+        rows: Positions of these in ``X``.
+        held: Which of these are read.
+    """
+
+    def __init__(self, X: Any, rows: NDArray[np.int64], held: NDArray[np.bool_]) -> None:
+        self._part = X[rows[held]]
+        self._place = np.cumsum(held) - 1
+        self._place[~held] = len(rows)  # no such row: asking for it is an IndexError
+        self.shape = (len(rows), X.shape[1])
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Any:
+        return self._part[self._place[rows]]
 
 
 class BatchOrder:
@@ -123,7 +149,9 @@ class BatchOrder:
 
     The order of an epoch depends on seed and epoch only, so a run resumed at epoch 7 sees what the
     uninterrupted run saw.  Cells are read in blocks of consecutive ones, a whole number of batches
-    each; with a seed the blocks of a window are drawn from all, and its cells shuffled together.
+    each; with a seed the blocks of a window are drawn from all, and its cells shuffled together:
+    within eight lanes of consecutive blocks, which give every eighth cell of a batch each, so that
+    a process that takes every n-th cell of a batch need not read them all.
     Only the last batch of the last block may hold fewer cells.
 
     Args:
@@ -157,16 +185,22 @@ class BatchOrder:
     def __iter__(self) -> Iterator[Window]:
         rng = None if self.seed is None else np.random.default_rng((self.seed, self.epoch))
         starts = np.arange(0, self.num_cells, self.block)
+        lanes = 1
         if rng is not None and len(starts) > self.blocks_at_once:
             rng.shuffle(starts)
+            lanes = LANES
         for first in range(0, len(starts), self.blocks_at_once):
             chosen = np.sort(starts[first : first + self.blocks_at_once])
             rows = (chosen[:, None] + np.arange(self.block)).ravel()
             rows = rows[rows < self.num_cells]
-            order = np.arange(len(rows))
-            if rng is not None:
-                rng.shuffle(order)
-            yield Window(rows, order)
+            order, lane = np.arange(len(rows)), np.empty(len(rows), np.int64)
+            # The first lanes hold a cell more where the cells do not share out evenly.
+            for number, part in enumerate(np.array_split(np.arange(len(rows)), lanes)):
+                lane[part] = number
+                if rng is not None:
+                    rng.shuffle(part)
+                order[number::lanes] = part
+            yield Window(rows, order, lane)
 
 
 class CellLoader:
@@ -177,8 +211,9 @@ class CellLoader:
         batch_size: Cells per batch, of all processes together; the last one may hold fewer.
         seed: Shuffle with this seed, or None for the given order.
         share: Where several processes train together, give only this one's part of each batch:
-            every n-th cell for n processes.  Each reads all windows, as cells are resampled with
-            others of their window.
+            every n-th cell for n processes.  Of cells on disk each reads only those lanes of a
+            window that its cells come from: one of so many parts as n and 8 have as their
+            greatest common divisor.
     """
 
     def __init__(
@@ -196,22 +231,26 @@ class CellLoader:
 
     def __iter__(self) -> Iterator[Rows]:
         number, step = this_process() if self.share else (0, 1)
-        own = slice(number, None, step)
         on_disk = isinstance(self.cells.X, StoredMatrix)
-        for cells, order in self._read_ahead() if on_disk else self._at_hand():
+        windows = self._read_ahead(number, step) if on_disk else self._at_hand()
+        for cells, order in windows:
             for first in range(0, len(order), self.batch_size):
+                own = slice((number - first) % step, None, step)
                 yield cells.part(order[first : first + self.batch_size].tolist(), own)
 
     def _at_hand(self) -> Iterator[tuple[CellRows, NDArray[np.int64]]]:
         for window in self.sampler:
             yield self.cells, window.order
 
-    def _read_ahead(self) -> Iterator[tuple[CellRows, NDArray[np.int64]]]:
+    def _read_ahead(self, number: int, step: int) -> Iterator[tuple[CellRows, NDArray[np.int64]]]:
         """Yields windows in memory, the next one being read while one is in use."""
         with ThreadPoolExecutor(1, initializer=_step_back) as reader:
             coming: tuple[Future[CellRows], NDArray[np.int64]] | None = None
             for window in self.sampler:
-                now, coming = coming, (reader.submit(self.cells.read, window.rows), window.order)
+                shares = math.gcd(step, int(window.lane.max()) + 1)
+                held = window.lane % shares == number % shares
+                read = reader.submit(self.cells.read, window, held)
+                now, coming = coming, (read, window.order)
                 if now is not None:
                     yield now[0].result(), now[1]
             if coming is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genegraph.batches import CellRows, Rows, as_rows
+from genegraph.batches import CellRows, HeldRows, Rows, Window, as_rows
 from genegraph.expression_matrix import AnyMatrix
 
 RESAMPLING_DEPTH = 100.0
@@ -29,7 +29,7 @@ class ResampledCells(CellRows):
     resumed is the same epoch, and of a batch shared by several processes every cell is met as if
     one had it all.
 
-    Of cells on disk, the other cell is one of those in memory at the time, see
+    Of cells on disk, the other cell is one of the same window and lane, see
     :class:`~genegraph.batches.BatchOrder`.
 
     Args:
@@ -38,26 +38,31 @@ class ResampledCells(CellRows):
         depth: Reads of each cell in all genes.
         fold: See :class:`~genegraph.batches.CellRows`.
         seed: Seed of all that is drawn.
+        lane: Cells of the same number only are put together; None: all.
     """
 
     def __init__(
         self,
-        X: AnyMatrix,
+        X: AnyMatrix | HeldRows,
         y: NDArray[np.int64],
         depth: NDArray[np.float32],
         fold: NDArray[np.int64],
         seed: int,
+        lane: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__(X, y, depth, fold)
         self.seed = seed
         kind = y * (fold.max() + 2) + fold + 1
+        if lane is not None:
+            kind = kind * (lane.max() + 1) + lane
         self._order = np.argsort(kind, kind="stable")
         self._first = np.searchsorted(kind[self._order], kind)
         self._end = np.searchsorted(kind[self._order], kind, side="right")
 
-    def read(self, rows: NDArray[np.int64]) -> ResampledCells:
-        """Returns some of the cells, in memory."""
-        return ResampledCells(self.X[rows], *self._known_of(rows), self.seed)
+    def read(self, window: Window, held: NDArray[np.bool_]) -> ResampledCells:
+        """Returns the cells of a window; the expression of those ``held`` is in memory."""
+        X = HeldRows(self.X, window.rows, held)
+        return ResampledCells(X, *self._known_of(window.rows), self.seed, window.lane)
 
     def part(self, rows: Any, which: slice) -> Rows:
         """Returns those cells of a batch that ``which`` picks from its ``rows``."""

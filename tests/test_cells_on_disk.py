@@ -6,10 +6,11 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from genegraph import GeneGCNClassifier, expression_stored
+from genegraph import GeneGCNClassifier, batches, expression_stored
 from genegraph.batches import BatchOrder, CellLoader, CellRows, dense
 from genegraph.expression import read_anndata
 from genegraph.expression_stored import StoredMatrix
+from genegraph.resampling import ResampledCells
 
 SMALL = {
     "hidden_channels": (16,),
@@ -272,3 +273,25 @@ def test_windows_hold_blocks_from_all_over_and_orders_repeat():
     assert (np.concatenate(windows(1)) != np.concatenate(first)).any()
     in_turn = windows(0, None)
     np.testing.assert_array_equal(np.concatenate(in_turn), np.arange(1000))
+
+
+@pytest.mark.parametrize(("processes", "most"), [(2, 1 / 2), (4, 1 / 4), (6, 1 / 2), (3, 1)])
+def test_each_process_reads_its_own_share(adata, tmp_path, reads, monkeypatch, processes, most):
+    monkeypatch.setattr(expression_stored, "GAP", 0)
+    X = read_anndata(on_disk(adata, tmp_path)).X
+    monkeypatch.setattr(expression_stored, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(expression_stored, "WINDOW_BYTES", 5000)
+    y = np.arange(120) % 3
+    depth, fold = np.full(120, 50.0, np.float32), np.zeros(120, np.int64)
+    cells = ResampledCells(X, y, depth, fold, seed=1)
+    whole, shared = list(CellLoader(cells, 8, seed=5)), []
+    windows = [len(window.rows) for window in CellLoader(cells, 8, seed=5).sampler]
+    assert windows == [64, 56]
+    for number in range(processes):
+        monkeypatch.setattr(batches, "this_process", lambda n=number: (n, processes))
+        reads.clear()
+        shared.append(list(CellLoader(cells, 8, seed=5, share=True)))
+        assert sum(reads) == most * 120
+    for step, batch in enumerate(whole):
+        together = torch.cat([dense(part[step]) for part in shared])
+        assert sorted(together.tolist()) == sorted(dense(batch).tolist())
