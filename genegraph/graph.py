@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from torch_geometric import EdgeIndex
     from torch_geometric.data import Data
 
-_DONE = {"rewire": "rewired", "randomize": "randomized", "thin": "thinned", "k_core": "cut"}
+_DONE = {
+    "rewire": "rewired",
+    "randomize": "randomized",
+    "thin": "thinned",
+    "k_core": "cut",
+    "to_interactions": "listed",
+}
 
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
@@ -534,6 +540,26 @@ class GeneGraph:
             num_nodes=self.num_genes,
             genes=list(self.genes),
         )
+
+    def to_interactions(self) -> pd.DataFrame:
+        """Returns each edge between two genes once, as :meth:`from_interactions` takes them.
+
+        Returns:
+            A table of ``gene_a``, ``gene_b`` (``gene_a < gene_b``) and ``score``, the weight,
+            sorted by pair. Genes without an edge and self-loops are not in it.
+
+        Raises:
+            ValueError: If the graph is directed, or its weights are scaled by degrees.
+
+        Example:
+            >>> GeneGraph(["B", "A"], [[0, 1], [1, 0]], [0.5, 0.5]).to_interactions()
+              gene_a gene_b  score
+            0      A      B    0.5
+        """
+        pairs, weight = self._pairs("to_interactions")
+        names = np.sort(np.array(self.genes, dtype=object)[pairs], axis=0)
+        table = pd.DataFrame({"gene_a": names[0], "gene_b": names[1], "score": weight})
+        return table.sort_values(["gene_a", "gene_b"], ignore_index=True)
 
     def to_networkx(self) -> "nx.Graph":
         """Returns a networkx graph of all genes, with ``weight`` on every edge.

@@ -1,11 +1,15 @@
 """Converts between graphs of genes, networkx graphs, PyG data and plain JSON."""
 
 import json
+import os
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from genegraph.files import write_whole
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -41,6 +45,38 @@ def networkx_edges(g: "nx.Graph", weight: str) -> tuple[IntArray, FloatArray]:
         raise ValueError(f"Every edge's '{weight}' must be a number ({error}).") from None
     index = np.array([(place[u], place[v]) for u, v, _ in edges], dtype=np.int64)
     return index.reshape(-1, 2).T, np.array(value, dtype=np.float64)
+
+
+def write_networkx(g: "nx.Graph", path: str | os.PathLike[str]) -> None:
+    """Writes a networkx graph for other tools, whole or not at all.
+
+    Args:
+        g: The graph; what its nodes and edges carry is written too.
+        path: ``.graphml`` writes GraphML (Gephi, igraph, yEd), ``.cyjs`` Cytoscape's JSON.
+
+    Raises:
+        OSError: If the file cannot be written.
+        ValueError: If the name ends otherwise.
+
+    Example:
+        >>> import tempfile
+        >>> import networkx as nx
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_networkx(nx.path_graph(3), f"{folder}/path.graphml")
+        ...     print(nx.read_graphml(f"{folder}/path.graphml"))
+        Graph with 3 nodes and 2 edges
+    """
+    import networkx as nx
+
+    suffix = Path(path).suffix
+    if suffix == ".graphml":
+        content = BytesIO()
+        nx.write_graphml(g, content)
+        write_whole(path, content.getvalue())
+    elif suffix == ".cyjs":
+        write_whole(path, json.dumps(nx.cytoscape_data(g)).encode())
+    else:
+        raise ValueError(f"A graph is written as .graphml or .cyjs (got {Path(path).name!r}).")
 
 
 def plain_json(provenance: Any) -> dict[str, Any]:

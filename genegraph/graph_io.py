@@ -3,7 +3,6 @@
 import json
 import os
 import struct
-import uuid
 import zipfile
 import zlib
 from io import BytesIO
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genegraph.files import write_whole
+
 FORMAT = "genegraph graph"
 FORMAT_VERSION = 1
 
@@ -21,8 +22,6 @@ Arrays = dict[str, NDArray[Any]]
 
 def write_graph(path: str | os.PathLike[str], arrays: Arrays, header: dict[str, Any]) -> None:
     """Writes arrays and a JSON header, so that the file is there whole or not at all.
-
-    The file is written under a temporary name beside ``path`` and then renamed.
 
     Args:
         path: Where to write; taken as it is, no suffix is added.
@@ -36,18 +35,11 @@ def write_graph(path: str | os.PathLike[str], arrays: Arrays, header: dict[str, 
         ...     read_graph(f"{folder}/graph.npz", ["a"])
         ({'a': array([0, 1, 2])}, {'genes': ['TP53']})
     """
-    path = Path(path)
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **header})
     encoded = np.frombuffer(text.encode(), dtype=np.uint8)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            np.savez_compressed(file, header=encoded, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = BytesIO()
+    np.savez_compressed(content, header=encoded, **arrays)  # type: ignore[arg-type]
+    write_whole(path, content.getvalue())
 
 
 def read_graph(path: str | os.PathLike[str], names: list[str]) -> tuple[Arrays, dict[str, Any]]:

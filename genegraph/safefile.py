@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from genegraph.files import write_whole
 from genegraph.tree_codec import check_storable, flatten_tree, unflatten_tree
 from genegraph.version import __version__
 
@@ -75,7 +75,7 @@ def write_safe(
         content = save(stored, {_KEY: f'{text[:-1]}, "sha256": "{_hash(text, stored)}"}}'})
     except SafetensorError as error:
         raise ValueError(f"{path} cannot be written: {error} ({len(text):,} bytes).") from error
-    _replace_file(Path(path), content)
+    write_whole(Path(path), content)
 
 
 def read_safe(
@@ -140,23 +140,6 @@ def _hash(text: str, tensors: dict[str, torch.Tensor]) -> str:
             values: Any = tensor.reshape(-1).view(torch.uint8).numpy()
             digest.update(values)
     return digest.hexdigest()
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)  # the new name, too, must reach the disk
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _read_header(path: str | os.PathLike[str], content: bytes) -> tuple[str, str]:

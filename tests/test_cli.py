@@ -1,12 +1,14 @@
+import json
 import subprocess
 import sys
 
 import anndata
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
 
-from genegraph import __version__
+from genegraph import GeneGraph, __version__
 from genegraph.cli import main
 
 GENES = ["CD79A", "CD79B", "MS4A1", "CD3D", "CD3E", "CD2"]
@@ -76,11 +78,13 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["demo", "fit", "predict"])
+@pytest.mark.parametrize(
+    "command", [["demo"], ["fit"], ["predict"], ["annotate"], ["graph"], ["graph", "build"]]
+)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit):
-        main([command, "--help"])
-    assert command in capsys.readouterr().out
+        main([*command, "--help"])
+    assert " ".join(command) in capsys.readouterr().out
 
 
 def test_fit_then_predict_to_csv(files, capsys):
@@ -102,7 +106,7 @@ def test_unsure_cells_and_majority_voting(files):
     unsure = table["confidence"] < 0.999
     assert unsure.sum() > 0
     assert (table["predicted"][unsure.to_numpy()] == "unknown").all()
-    assert predict(files, files / "other.csv", "--max-error", 0.0) == 2
+    assert predict(files, files / "other.csv", "--max-error", 0.0) == 1
 
 
 def test_new_cells_are_unknown(files):
@@ -112,7 +116,7 @@ def test_new_cells_are_unknown(files):
     new = table["novelty"] > 0.5
     assert 0 < new.sum() < 20
     assert ((table["predicted"] == "unknown") == new).all()
-    assert predict(files, files / "other.csv", "--max-novelty", 1.0) == 2
+    assert predict(files, files / "other.csv", "--max-novelty", 1.0) == 1
 
 
 def test_predict_to_h5ad_uses_the_key(files):
@@ -125,7 +129,7 @@ def test_predict_to_h5ad_uses_the_key(files):
 
 def test_fit_says_when_there_is_no_graph(files, capsys):
     assert fit(files) == 0
-    assert "training without a graph" in capsys.readouterr().out
+    assert "training without graph" in capsys.readouterr().out
 
 
 def test_several_interaction_files_become_one_graph(files, capsys):
@@ -151,7 +155,7 @@ def test_same_seed_same_labels(files):
 
 def test_results_are_not_overwritten_unless_forced(files, capsys):
     (files / "m.genegraph").write_text("precious")
-    assert fit(files) == 2
+    assert fit(files) == 1
     assert "exists already; name another file or pass --force" in capsys.readouterr().err
     assert (files / "m.genegraph").read_text() == "precious"
 
@@ -175,7 +179,7 @@ def words_of_fit(files, **changed):
 )
 def test_bad_input_of_fit_is_one_line_and_no_model(files, changed, match, capsys, monkeypatch):
     monkeypatch.chdir(files)
-    assert run(*words_of_fit(files, **changed)) == 2
+    assert run(*words_of_fit(files, **changed)) == 1
     said = capsys.readouterr().err
     assert said.startswith("genegraph: error: ")
     assert said.count("\n") == 1
@@ -191,7 +195,6 @@ def test_names_without_links_are_refused(files, capsys):
 @pytest.mark.parametrize(
     ("out", "match"),
     [
-        ("labels.txt", "--out must end in .csv or .h5ad (got 'labels.txt')"),
         ("nowhere/labels.csv", "The folder nowhere for labels.csv does not exist"),
         ("query.h5ad", "pass --force"),
         ("labels.csv", "m.genegraph does not exist"),
@@ -199,15 +202,31 @@ def test_names_without_links_are_refused(files, capsys):
 )
 def test_bad_input_of_predict_is_one_line(files, out, match, capsys, monkeypatch):
     monkeypatch.chdir(files)
-    assert run("predict", "query.h5ad", "--model", "m.genegraph", "--out", out) == 2
+    assert run("predict", "query.h5ad", "--model", "m.genegraph", "--out", out) == 1
     said = capsys.readouterr().err
     assert match in said
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["--out", "labels.txt"], "--out must end in .csv or .h5ad (got 'labels.txt')"),
+        (
+            ["--out", "labels.csv", "--max-error", 0.1, "--min-confidence", 0.5],
+            "Only one of --min-confidence and --max-error",
+        ),
+    ],
+)
+def test_a_wrong_command_is_told_from_a_failure(files, more, match, capsys):
+    model = files / "m.genegraph"
+    assert run("predict", files / "query.h5ad", "--model", model, *more) == 2
+    assert match in capsys.readouterr().err
+
+
 def test_predict_refuses_a_file_that_is_no_model(files, capsys):
     (files / "m.genegraph").write_text("not a model")
-    assert predict(files, files / "labels.csv") == 2
+    assert predict(files, files / "labels.csv") == 1
     assert "m.genegraph" in capsys.readouterr().err
 
 
@@ -249,14 +268,14 @@ def test_demo_returns_what_it_prints(tmp_path):
 
 def test_demo_refuses_a_file_in_place_of_its_folder(tmp_path, capsys):
     (tmp_path / "taken").write_text("mine")
-    assert run("demo", "--out", tmp_path / "taken") == 2
+    assert run("demo", "--out", tmp_path / "taken") == 1
     assert "must be a folder" in capsys.readouterr().err
 
 
 def test_demo_refuses_names_without_links(tmp_path, capsys):
     (tmp_path / "info.txt").write_text("x")
     assert run("demo", "--out", tmp_path / "out", "--info", tmp_path / "info.txt") == 2
-    assert "pass 'links' as well" in capsys.readouterr().err
+    assert "give --links as well" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -268,3 +287,117 @@ def test_wilson_interval_solves_its_equation(right, total):
     for end in wilson_interval(right, total):
         gap = right / total - end
         assert gap**2 == pytest.approx(1.959964**2 * end * (1 - end) / total, abs=1e-12)
+
+
+def annotate(files, *more):
+    reference, query = files / "cells.h5ad", files / "query.h5ad"
+    words = ("annotate", reference, query, "--labels", "cell_type", "--epochs", 5)
+    return run(*words, *more)
+
+
+def test_annotate_does_what_fit_and_predict_do(files):
+    edges = ("--edges", files / "edges.tsv")
+    assert annotate(files, *edges, "--out", files / "once.csv", "--model", files / "kept") == 0
+    assert fit(files, *edges) == 0
+    assert predict(files, files / "twice.csv") == 0
+    assert (files / "once.csv").read_text() == (files / "twice.csv").read_text()
+    words = ("predict", files / "query.h5ad", "--model", files / "kept")
+    assert run(*words, "--out", files / "later.csv") == 0
+    assert (files / "later.csv").read_text() == (files / "once.csv").read_text()
+
+
+def test_json_is_one_object_with_the_results(files, capsys):
+    assert annotate(files, "--out", files / "out.csv", "--json") == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["named_cells"] == sum(found["cell_types"].values()) == 20
+    assert found["training_cells"] == 60
+    assert found["classes"] == ["B cell", "T cell"]
+    assert found["graph"] is None
+    assert 0 < found["held_out"]["accuracy"] <= 1
+    assert found["out"] == str(files / "out.csv")
+    assert "training without graph" in captured.err
+    assert annotate(files, "--out", files / "out.csv", "--json") == 1
+    assert capsys.readouterr().out == ""
+
+
+def build(files, *more):
+    out = files / "graph.npz"
+    return run("graph", "build", "--edges", files / "edges.tsv", "--out", out, *more)
+
+
+def test_a_built_graph_is_as_good_as_its_files(files, capsys):
+    assert build(files, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["graph"]["edges_kept"], found["graph"]["genes"]) == (3, 5)
+    assert found["content_hash"] == GeneGraph.load(files / "graph.npz").content_hash
+    assert fit(files, "--edges", files / "edges.tsv") == 0
+    assert predict(files, files / "files.csv") == 0
+    assert fit(files, "--graph", files / "graph.npz", "--force") == 0
+    assert predict(files, files / "graph.csv") == 0
+    assert (files / "files.csv").read_text() == (files / "graph.csv").read_text()
+
+
+def test_a_graph_for_the_genes_of_a_file(files, capsys):
+    assert build(files, "--cells", files / "cells.h5ad") == 0
+    assert GeneGraph.load(files / "graph.npz").genes == tuple(GENES)
+    assert "5 of 6 genes interact" in capsys.readouterr().out
+    assert run("graph", "report", files / "graph.npz") == 0
+    assert "5 of 6 genes interact" in capsys.readouterr().out
+
+
+def test_graph_report_matches_genes_when_asked(files, capsys):
+    build(files)
+    capsys.readouterr()
+    assert run("graph", "report", files / "graph.npz") == 0
+    assert "5 of 5 genes interact" in capsys.readouterr().out
+    assert run("graph", "report", files / "graph.npz", "--cells", files / "cells.h5ad") == 0
+    assert "5 of 6 genes interact" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "csv"])
+def test_a_converted_table_is_read_again(files, suffix):
+    build(files)
+    assert run("graph", "convert", files / "graph.npz", files / f"again.{suffix}") == 0
+    edges = ("--edges", files / f"again.{suffix}")
+    assert run("graph", "build", *edges, "--out", files / "again.npz") == 0
+    first, again = (GeneGraph.load(files / f"{name}.npz") for name in ("graph", "again"))
+    assert (first.genes, first.num_edges) == (again.genes, again.num_edges)
+    assert first.edge_weight.equal(again.edge_weight)
+
+
+def test_other_tools_read_a_converted_graph(files):
+    build(files)
+    assert run("graph", "convert", files / "graph.npz", files / "g.graphml") == 0
+    assert run("graph", "convert", files / "graph.npz", files / "g.cyjs") == 0
+    plain = GeneGraph.load(files / "graph.npz").to_networkx()
+    shown = nx.cytoscape_graph(json.loads((files / "g.cyjs").read_text()))
+    for g in (nx.read_graphml(files / "g.graphml"), shown):
+        assert set(g) == set(plain)
+        for one, other, weight in plain.edges(data="weight"):
+            assert g[one][other]["weight"] == weight
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "match"),
+    [
+        (["graph", "build", "--out", "new.npz"], 2, "give at least one"),
+        (["graph", "build", "--edges", "no.tsv", "--out", "new.npz"], 1, "no.tsv does not exist"),
+        (["graph", "build", "--edges", "edges.tsv", "--out", "query.h5ad"], 1, "pass --force"),
+        (["graph", "report", "edges.tsv"], 1, "edges.tsv"),
+        (["graph", "convert", "edges.tsv", "g.pdf"], 2, "must end in .tsv, .csv, .graphml or"),
+        (["graph", "convert", "no.npz", "g.tsv"], 1, "no.npz does not exist"),
+    ],
+)
+def test_bad_input_of_graph_is_one_line(files, words, status, match, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    assert run(*words) == status
+    said = capsys.readouterr().err
+    assert match in said
+    assert said.count("\n") == 1
+
+
+def test_a_graph_and_its_files_exclude_each_other(files, capsys):
+    build(files)
+    assert fit(files, "--graph", files / "graph.npz", "--edges", files / "edges.tsv") == 2
+    assert "--graph is a whole graph" in capsys.readouterr().err

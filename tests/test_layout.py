@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "genegraph"
 
 # Each place may import the places before it and its own, never one after it.
 ORDER = [
-    {"version"},
+    {"version", "files"},
     {"interactions"},
     {"normalize", "edges", "rewire", "graph_controls"},
     {"graph_build", "graph_convert", "graph_io", "graph_report"},
