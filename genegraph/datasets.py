@@ -1,7 +1,9 @@
-"""Cells and gene interactions that are there without a download, to try genegraph with.
+"""Gene interactions from their publishers, and data that are there without a download.
 
-:func:`complexes` is a small graph that ships inside this package, :func:`pbmc` labelled blood cells
-that ship inside scanpy. :func:`simulate` writes a study of any size, of which the truth is known.
+:func:`fetch_string` and :func:`fetch_biogrid` fetch files for ``read_stringdb`` and
+``read_biogrid``. To try genegraph with, :func:`complexes` is a small graph that ships inside this
+package, :func:`pbmc` labelled blood cells that ship inside scanpy. :func:`simulate` writes a study
+of any size, of which the truth is known.
 """
 
 from importlib import resources
@@ -10,9 +12,19 @@ from itertools import combinations
 import pandas as pd
 from anndata import AnnData
 
+from genegraph.downloads import DownloadError, StringFiles, fetch_biogrid, fetch_string
 from genegraph.simulation import SimulatedStudy, simulate
 
-__all__ = ["SimulatedStudy", "complexes", "pbmc", "simulate"]
+__all__ = [
+    "DownloadError",
+    "SimulatedStudy",
+    "StringFiles",
+    "complexes",
+    "fetch_biogrid",
+    "fetch_string",
+    "pbmc",
+    "simulate",
+]
 
 _SCANPY_MISSING = (
     "The built-in blood cells come with scanpy, which is not installed; "

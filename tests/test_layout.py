@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "genegraph"
 ORDER = [
     {"version", "files"},
     {"interactions"},
+    {"downloads"},
     {"normalize", "edges", "rewire", "graph_controls"},
     {"graph_build", "graph_convert", "graph_io", "graph_report"},
     {"graph"},
