@@ -22,11 +22,13 @@ from genegraph.classifier_cells import in_use, read_groups, read_query, read_tra
 from genegraph.classifier_checks import check_options
 from genegraph.classifier_fit import fit_network, recipe_of
 from genegraph.classifier_network import align_graph, ask, first_view, smooths
+from genegraph.colors import GREY, class_colors
 from genegraph.expression import is_anndata, labels_from_obs
 from genegraph.graph import GeneGraph
 from genegraph.nn.committee import mean_vote
 from genegraph.persistence import load_model, save_model
 from genegraph.reliability import Reliability
+from genegraph.version import __version__
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -377,8 +379,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         Args:
             adata: The cells to name, in memory or on disk.
             key: Writes ``obs[key]`` (categorical), ``obs[key + "_confidence"]`` (probability of
-                the most probable class), ``obs[key + "_novelty"]`` (see :meth:`novelty`) and
-                ``obsm[key + "_proba"]`` (a DataFrame, one column a class).
+                the most probable class), ``obs[key + "_novelty"]`` (see :meth:`novelty`),
+                ``obsm[key + "_proba"]`` (a DataFrame, one column a class), ``uns[key]`` (what
+                named them: version, graph, limits) and ``uns[key + "_colors"]``, as scanpy has it.
             min_confidence: See :meth:`predict`.
             max_error: See :meth:`predict`.
             max_novelty: See :meth:`predict`.
@@ -411,13 +414,21 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         if limits.any:  # a column holds words or numbers, not both
             known = [*map(str, known), UNKNOWN]
             found = {column: named.astype(str) for column, named in found.items()}
+        colors = [*class_colors(len(self.classes_)), GREY][: len(known)]
         for column, named in found.items():
             categories = pd.Categorical(named, categories=known)
             adata.obs[column] = pd.Series(categories, index=adata.obs_names)
+            adata.uns[column + "_colors"] = colors
         adata.obs[key + "_confidence"] = proba.max(axis=1)
         adata.obs[key + "_novelty"] = novelty
         columns = [str(label) for label in self.classes_]
         adata.obsm[key + "_proba"] = pd.DataFrame(proba, index=adata.obs_names, columns=columns)
+        adata.uns[key] = {
+            "genegraph": __version__,
+            "graph": "none" if self.graph_ is None else self.graph_.content_hash,
+            "min_confidence": limits.min_confidence,
+            "max_novelty": limits.max_novelty,
+        }
 
     def _ask(self, X: Any) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Returns probabilities and novelty."""
