@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 import sys
@@ -79,7 +80,17 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", [["demo"], ["fit"], ["predict"], ["annotate"], ["graph"], ["graph", "build"]]
+    "command",
+    [
+        ["demo"],
+        ["fetch", "string"],
+        ["fetch", "biogrid"],
+        ["fit"],
+        ["predict"],
+        ["annotate"],
+        ["graph"],
+        ["graph", "build"],
+    ],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit):
@@ -401,3 +412,27 @@ def test_a_graph_and_its_files_exclude_each_other(files, capsys):
     build(files)
     assert fit(files, "--graph", files / "graph.npz", "--edges", files / "edges.tsv") == 2
     assert "--graph is a whole graph" in capsys.readouterr().err
+
+
+def test_fetch_says_where_the_files_lie(tmp_path, capsys):
+    for kind, text in (("links", "protein1 protein2 combined_score\n"), ("info", "#id\tname\n")):
+        packed = gzip.compress(text.encode())
+        (tmp_path / f"10090.protein.{kind}.v12.0.txt.gz").write_bytes(packed)
+    words = ("fetch", "string", "--taxon", "mouse", "--cache-dir", tmp_path)
+    assert run(*words) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"--{kind} {tmp_path / f'10090.protein.{kind}.v12.0.txt.gz'}" for kind in ("links", "info")
+    ]
+    assert run(*words, "--json") == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"links", "info"}
+    assert run("fetch", "string", "--taxon", "yeast") == 2
+
+
+def test_fetch_offline_names_the_file_to_get_by_hand(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
+    assert run("fetch", "biogrid", "--cache-dir", tmp_path) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "https://downloads.thebiogrid.org/" in said
+    assert str(tmp_path) in said
+    assert list(tmp_path.iterdir()) == []

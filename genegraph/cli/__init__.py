@@ -8,12 +8,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from genegraph.cli import annotate, demo, fit, graph, predict
+from genegraph.cli import annotate, demo, fetch, fit, graph, predict
 from genegraph.cli.output import Output
 from genegraph.cli.usage import UsageError
 from genegraph.version import __version__
 
-COMMANDS = (demo, graph, fit, predict, annotate)
+COMMANDS = (demo, fetch, graph, fit, predict, annotate)
 
 # What a wrong file, value or device raises: told in one line, and in full with --debug.
 FAILURES = (ValueError, KeyError, OSError, ImportError, TypeError, RuntimeError)
@@ -21,6 +21,7 @@ FAILURES = (ValueError, KeyError, OSError, ImportError, TypeError, RuntimeError)
 EPILOG = """\
 To begin:
   genegraph demo                          everything once, on built-in cells
+  genegraph fetch string                  downloads STRING, and says where it lies
   genegraph annotate REFERENCE.h5ad QUERY.h5ad --labels cell_type \\
       --links 9606.protein.links.v12.0.txt.gz --info 9606.protein.info.v12.0.txt.gz \\
       --out annotated.h5ad

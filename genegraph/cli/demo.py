@@ -19,7 +19,13 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     )
     option = parser.add_argument
     option("--out", type=Path, default=Path("genegraph-demo"), help="folder for the results")
-    option("--links", type=Path, metavar="FILE", help="STRING links, instead of the built-in graph")
+    option(
+        "--graph",
+        choices=["built-in", "string"],
+        default="built-in",
+        help="the small built-in graph, or STRING's, which is downloaded once",
+    )
+    option("--links", type=Path, metavar="FILE", help="STRING links, instead of --graph")
     option("--info", type=Path, metavar="FILE", help="STRING info beside --links")
     parser.set_defaults(command=run)
 
@@ -29,6 +35,12 @@ def run(args: argparse.Namespace, output: Output) -> None:
     if args.info is not None and args.links is None:
         raise UsageError("--info names the proteins of --links; give --links as well.")
     check_inputs(args.links, args.info)
+    if args.graph == "string":
+        if args.links is not None:
+            raise UsageError("--graph string downloads what --links names; give one of them.")
+        from genegraph.datasets import fetch_string
+
+        args.links, args.info, _ = fetch_string()
     from rich.console import Console
 
     from genegraph.demo import run_demo

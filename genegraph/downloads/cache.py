@@ -76,6 +76,7 @@ def _fetch(file: RemoteFile, path: Path, record: Record | None) -> None:
             os.fsync(target.fileno())
         _check_download(file, Path(temporary), path)
 
+    pooch.get_logger().setLevel("WARNING")  # the bar says what is being downloaded
     source = pooch.create(
         path=path.parent,
         base_url="",
