@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,23 @@ def test_a_benchmark_runs_for_one_small_step(script, ways, tmp_path):
         times = line["ms"] if ways else {line["part"]: line["ms"]}
         assert set(ways or ()) <= set(times)
         assert all(ms > 0 for ms in times.values())
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the real cells are not there")
+def test_end_to_end_times_each_method_in_a_process_of_its_own(tmp_path):
+    pytest.importorskip("scanpy")
+    results = tmp_path / "results.jsonl"
+    string = DATA / "string"
+    words = ["--cells", DATA / "cells", "--set", "pbmc700", "--rounds", 1, "--threads", 1]
+    words += ["--links", string / "9606.protein.links.full.v12.0.subset.txt.gz"]
+    words += ["--info", string / "9606.protein.info.v12.0.subset.txt.gz"]
+    words += ["--mouse", string / "string_pathfindR_mouse_symbols.tsv.gz"]
+    words += ["--methods", "linear SVM", "--results", results]
+    command = [sys.executable, BENCHMARKS / "end_to_end.py", *words]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [line["method"] for line in lines] == ["linear SVM"]
+    assert lines[0]["over linear SVM"] == 1
+    for line in lines:
+        assert line["seconds"] > 0
+        assert 0.7 < line["accuracy"] < 1
