@@ -1,10 +1,10 @@
 """How long does it take from labelled cells to named ones, and how much memory?
 
 Learning from one split of one data set and naming its test cells, every method in a process of its
-own, in turn, several rounds, in seconds and (less disturbed by other jobs) CPU seconds of all its
-threads but not of processes it starts; the methods are those of ``accuracy.py`` (gene selection and tuning
-included), graph networks from torch-geometric's layers trained for as many epochs as ours, and
-scANVI where scvi-tools is installed.  Results are appended to results/end_to_end.jsonl.
+own, in turn, several rounds, in seconds and in CPU seconds of all its threads (which other jobs
+disturb less).  The methods are those of ``accuracy.py`` (gene selection and tuning included), graph
+networks from torch-geometric's layers trained for as many epochs as ours, and scANVI where
+scvi-tools is installed.  Results are appended to results/end_to_end.jsonl.
 
     python benchmarks/end_to_end.py --cells DIR --links LINKS --info INFO --mouse EDGES
 """
