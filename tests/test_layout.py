@@ -25,9 +25,10 @@ ORDER = [
     {"classifier_cells", "persistence"},
     {"classifier_checks"},
     {"classifier_fit"},
+    {"pl"},
     {"classifier"},
     {"simulation"},
-    {"datasets", "plotting"},
+    {"datasets"},
     {"demo", "cli", "__main__"},
 ]
 
