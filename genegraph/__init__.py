@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genegraph.version import __version__
 
 if TYPE_CHECKING:
+    from genegraph import pl
     from genegraph.classifier import GeneGCNClassifier
     from genegraph.graph import GeneGraph
     from genegraph.interactions import read_biogrid, read_edges, read_stringdb
@@ -18,11 +19,13 @@ __all__ = [
     "GeneGCNClassifier",
     "GeneGraph",
     "__version__",
+    "pl",
     "read_biogrid",
     "read_edges",
     "read_stringdb",
 ]
 
+_PACKAGES = ("pl",)
 _HOMES = {
     "GeneGCNClassifier": "classifier",
     "GeneGraph": "graph",
@@ -34,6 +37,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imports a name when it is first asked for: torch takes seconds, ``--help`` should not."""
+    if name in _PACKAGES:
+        return import_module(f"genegraph.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'genegraph' has no attribute {name!r}")
     return getattr(import_module(f"genegraph.{_HOMES[name]}"), name)

@@ -18,7 +18,8 @@ from genegraph.classifier import GeneGCNClassifier
 from genegraph.datasets import complexes, pbmc
 from genegraph.graph import GeneGraph
 from genegraph.interactions import read_stringdb
-from genegraph.plotting import plot_confusion
+from genegraph.pl import confusion
+from genegraph.reliability import wilson_interval
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,29 +73,6 @@ def run_demo(
     _save(folder, model, test)
     _explain(console, rows, folder, built_in=links is None)
     return rows
-
-
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Gives the 95% interval of a share that was counted, after Wilson [1]_.
-
-    Args:
-        right: How many were counted.
-        total: Out of how many.
-
-    Example:
-        >>> low, high = wilson_interval(189, 210)
-        >>> f"{low:.3f} to {high:.3f}"
-        '0.852 to 0.934'
-
-    References:
-        .. [1] Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
-           Journal of the American Statistical Association 22, 1927.
-    """
-    z = 1.959964  # the two-sided 95% point of the normal distribution
-    share = right / total
-    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    spread = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
-    return float(middle - spread), float(middle + spread)
 
 
 def _make_folder(folder: Path) -> Path:
@@ -172,10 +150,8 @@ def _save(folder: Path, model: GeneGCNClassifier, test: "AnnData") -> None:
     found = test.obs[["cell_type", "predicted", "predicted_confidence"]]
     found = found.rename(columns={"predicted_confidence": "confidence"})
     found.to_csv(folder / "predictions.csv", index_label="cell", float_format="%.4f")
-    ax = plot_confusion(found["cell_type"].astype(str), found["predicted"].astype(str))
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.savefig(folder / "confusion.png")
+    true, named = found["cell_type"].astype(str), found["predicted"].astype(str)
+    confusion(true, named, save=folder / "confusion.png")
     model.save(folder / "pbmc.genegraph")
 
 

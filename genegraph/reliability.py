@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,29 @@ def fit_temperature(logits: NDArray[np.float32], codes: NDArray[np.int64]) -> fl
 
     end = np.log(HOTTEST)
     return float(np.exp(minimize_scalar(loss, bounds=(-end, end), method="bounded").x))
+
+
+def wilson_interval(right: Any, total: Any) -> tuple[Any, Any]:
+    """Gives the 95% interval of a share that was counted, after Wilson [1]_.
+
+    Args:
+        right: How many were counted, a number or an array of them.
+        total: Out of how many.
+
+    Example:
+        >>> low, high = wilson_interval(189, 210)
+        >>> f"{low:.3f} to {high:.3f}"
+        '0.852 to 0.934'
+
+    References:
+        .. [1] Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
+           Journal of the American Statistical Association 22, 1927.
+    """
+    z = 1.959964  # the two-sided 95% point of the normal distribution
+    share = right / total
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    spread = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
+    return middle - spread, middle + spread
 
 
 @dataclass(frozen=True)

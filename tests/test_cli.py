@@ -292,7 +292,7 @@ def test_demo_refuses_names_without_links(tmp_path, capsys):
 
 @pytest.mark.parametrize(("right", "total"), [(0, 10), (5, 10), (10, 10), (189, 210)])
 def test_wilson_interval_solves_its_equation(right, total):
-    from genegraph.demo import wilson_interval
+    from genegraph.reliability import wilson_interval
 
     # Its two ends are the shares whose own standard error is 1.96 times smaller than the gap.
     for end in wilson_interval(right, total):

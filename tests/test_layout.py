@@ -26,10 +26,11 @@ ORDER = [
     {"classifier_cells", "persistence"},
     {"classifier_checks"},
     {"classifier_fit"},
+    {"pl"},
     {"classifier"},
     {"controls"},
     {"simulation"},
-    {"datasets", "plotting"},
+    {"datasets"},
     {"demo", "cli", "__main__"},
 ]
 

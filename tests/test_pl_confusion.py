@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from genegraph.plotting import plot_confusion
+from genegraph.pl import confusion
 
 TRUE = ["B", "B", "NK", "NK", "NK", "T"]
 GUESS = ["B", "NK", "NK", "NK", "B", "T"]
@@ -18,7 +18,7 @@ def y_names(ax):
 
 
 def test_rows_give_percent_of_the_true_type():
-    ax = plot_confusion(TRUE, GUESS)
+    ax = confusion(TRUE, GUESS)
     expected = {(0, 0): "50", (0, 1): "50", (1, 0): "33", (1, 1): "67", (2, 2): "100"}
     assert fields(ax) == expected
     assert y_names(ax) == ["B (2)", "NK (3)", "T (1)"]
@@ -26,17 +26,17 @@ def test_rows_give_percent_of_the_true_type():
 
 
 def test_counts_are_given_when_not_normalized():
-    ax = plot_confusion(TRUE, GUESS, normalize=False)
+    ax = confusion(TRUE, GUESS, normalize=False)
     assert fields(ax) == {(0, 0): "1", (0, 1): "1", (1, 0): "1", (1, 1): "2", (2, 2): "1"}
 
 
 def test_a_share_below_half_a_percent_is_not_shown_as_zero():
-    ax = plot_confusion(["B"] * 300, ["B"] * 299 + ["T"])
+    ax = confusion(["B"] * 300, ["B"] * 299 + ["T"])
     assert fields(ax) == {(0, 0): "100", (0, 1): "<1"}
 
 
 def test_classes_set_the_order_and_may_be_empty():
-    ax = plot_confusion(TRUE, GUESS, ["T", "NK", "B", "Mast"])
+    ax = confusion(TRUE, GUESS, ["T", "NK", "B", "Mast"])
     assert y_names(ax) == ["T (1)", "NK (3)", "B (2)", "Mast (0)"]
     assert fields(ax)[0, 0] == "100"
 
@@ -45,12 +45,12 @@ def test_it_draws_on_the_axes_it_is_given():
     from matplotlib.figure import Figure
 
     ax = Figure().add_subplot()
-    assert plot_confusion(TRUE, GUESS, ax=ax) is ax
+    assert confusion(TRUE, GUESS, ax=ax) is ax
 
 
 def test_pyplot_is_left_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    plot_confusion(TRUE, GUESS)
+    confusion(TRUE, GUESS)
 
 
 @pytest.mark.parametrize("num_types", [2, 25])
@@ -58,7 +58,7 @@ def test_long_names_are_not_clipped(num_types):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     names = [f"CD8+/CD45RA+ Naive Cytotoxic, number {i}" for i in range(num_types)]
-    ax = plot_confusion(names, names)
+    ax = confusion(names, names)
     canvas = FigureCanvasAgg(ax.figure)
     canvas.draw()
     inked = ax.get_tightbbox(canvas.get_renderer())
@@ -71,7 +71,7 @@ def test_long_names_are_not_clipped(num_types):
 
 
 def test_the_picture_can_be_saved(tmp_path):
-    plot_confusion(TRUE, GUESS).figure.savefig(tmp_path / "confusion.png")
+    confusion(TRUE, GUESS).figure.savefig(tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
@@ -85,4 +85,11 @@ def test_the_picture_can_be_saved(tmp_path):
 )
 def test_bad_labels_are_refused(y_true, y_pred, classes, match):
     with pytest.raises(ValueError, match=match):
-        plot_confusion(y_true, y_pred, classes)
+        confusion(y_true, y_pred, classes)
+
+
+def test_types_taken_for_each_other_are_neighbours():
+    true = ["A"] * 10 + ["B"] * 10 + ["C"] * 10 + ["D"] * 10
+    pred = ["A"] * 8 + ["D"] * 2 + ["B"] * 10 + ["C"] * 10 + ["D"] * 10
+    assert y_names(confusion(true, pred)) == ["A (10)", "D (10)", "B (10)", "C (10)"]
+    assert y_names(confusion(true, true)) == ["A (10)", "B (10)", "C (10)", "D (10)"]
