@@ -11,6 +11,7 @@ from genegraph.version import __version__
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
+    from genegraph.gene_mapping import map_genes
     from genegraph.graph import GeneGraph
     from genegraph.interactions import read_biogrid, read_edges, read_stringdb
 
@@ -18,6 +19,7 @@ __all__ = [
     "GeneGCNClassifier",
     "GeneGraph",
     "__version__",
+    "map_genes",
     "read_biogrid",
     "read_edges",
     "read_stringdb",
@@ -26,6 +28,7 @@ __all__ = [
 _HOMES = {
     "GeneGCNClassifier": "classifier",
     "GeneGraph": "graph",
+    "map_genes": "gene_mapping",
     "read_biogrid": "interactions",
     "read_edges": "interactions",
     "read_stringdb": "interactions",
