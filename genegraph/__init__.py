@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
     from genegraph.gene_mapping import map_genes
     from genegraph.graph import GeneGraph
+    from genegraph.inspection import inspect
     from genegraph.interactions import read_biogrid, read_edges, read_stringdb
 
 __all__ = [
     "GeneGCNClassifier",
     "GeneGraph",
     "__version__",
+    "inspect",
     "map_genes",
     "read_biogrid",
     "read_edges",
@@ -28,6 +30,7 @@ __all__ = [
 _HOMES = {
     "GeneGCNClassifier": "classifier",
     "GeneGraph": "graph",
+    "inspect": "inspection",
     "map_genes": "gene_mapping",
     "read_biogrid": "interactions",
     "read_edges": "interactions",

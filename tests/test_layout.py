@@ -26,7 +26,7 @@ ORDER = [
     {"classifier_checks"},
     {"classifier_fit"},
     {"classifier"},
-    {"gene_mapping_report", "gene_mapping"},
+    {"inspection", "gene_mapping_report", "gene_mapping"},
     {"simulation"},
     {"datasets", "plotting"},
     {"demo", "cli", "__main__"},
