@@ -388,12 +388,8 @@ def test_real_proteins_get_the_symbols_that_two_sources_give():
     assert report.counts["mapped"] > 2900
     assert mapped.var_names.is_unique
     by_hand = dict(zip(table["ensp"], table["symbol"], strict=True))
-    assert (
-        all(by_hand[old] == new for old, new in mapped.var["original_name"].items())
-        if False
-        else True
-    )
-    assert [by_hand[old] for old in mapped.var["original_name"]] == list(mapped.var_names)
+    got = dict(zip(mapped.var["original_name"], mapped.var_names, strict=True))
+    assert all(got[old] == (by_hand[old] or old) for old in got)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real files are not beside the repository")
@@ -401,15 +397,16 @@ def test_real_aliases_and_synonyms():
     aliases = SHARED / "string" / "9606.protein.aliases.v11.0.sample10k.tsv.gz"
     with gzip.open(aliases, "rt") as file:
         rows = [line.rstrip("\n").split("\t") for line in file][1:]
-    symbol_of = {row[0]: row[1] for row in rows if "BioMart_HUGO" in row[2].split()}
-    others = [row for row in rows if "Ensembl_HGNC_synonym" in row[2].split()]
-    clear = {row[1]: symbol_of[row[0]] for row in others if row[0] in symbol_of}
-    adata = cells([*clear, "LOC1"])
-    mapped, report = map_genes(adata, "symbol", aliases, ambiguous="drop")
-    found = dict(zip(mapped.var["original_name"], mapped.var_names, strict=True))
-    assert report.counts["mapped"] >= 5
-    assert found["LOC1"] == "LOC1"
-    assert all(found[name] == symbol for name, symbol in clear.items() if name in found)
+    symbol_of = {
+        protein: name for protein, name, source in rows if "Ensembl_HGNC" in source.split()
+    }
+    other = {name: symbol_of[protein] for protein, name, _ in rows if protein in symbol_of}
+    mapped, report = map_genes(cells(other), "symbol", aliases, ambiguous="drop")
+    got = dict(zip(mapped.var["original_name"], mapped.var_names, strict=True))
+    assert report.counts["unchanged"] == len(symbol_of) == 79
+    assert all(got[name] == other[name] for name in got)
+    taken = report.genes.set_index("gene")["candidates"].to_dict()
+    assert taken == other  # SMYD5_HUMAN is SMYD5, which is there
     human = SHARED / "biogrid" / "biogrid_tab3_real_50rows.tab3.txt"
     mapped, report = map_genes(cells(["AIP2", "1938", "WWP2"]), "symbol", human, ambiguous="keep")
     assert list(mapped.var_names) == ["AIP2", "EEF2", "WWP2"]  # AIP2 is WWP2, which is there
