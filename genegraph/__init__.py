@@ -10,25 +10,33 @@ from typing import TYPE_CHECKING, Any
 from genegraph.version import __version__
 
 if TYPE_CHECKING:
-    from genegraph import pl
+    from genegraph import controls, datasets, pl
     from genegraph.classifier import GeneGCNClassifier
+    from genegraph.gene_mapping import map_genes
     from genegraph.graph import GeneGraph
+    from genegraph.inspection import inspect
     from genegraph.interactions import read_biogrid, read_edges, read_stringdb
 
 __all__ = [
     "GeneGCNClassifier",
     "GeneGraph",
     "__version__",
+    "controls",
+    "datasets",
+    "inspect",
+    "map_genes",
     "pl",
     "read_biogrid",
     "read_edges",
     "read_stringdb",
 ]
 
-_PACKAGES = ("pl",)
+_PARTS = ("controls", "datasets", "pl")
 _HOMES = {
     "GeneGCNClassifier": "classifier",
     "GeneGraph": "graph",
+    "inspect": "inspection",
+    "map_genes": "gene_mapping",
     "read_biogrid": "interactions",
     "read_edges": "interactions",
     "read_stringdb": "interactions",
@@ -37,7 +45,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imports a name when it is first asked for: torch takes seconds, ``--help`` should not."""
-    if name in _PACKAGES:
+    if name in _PARTS:
         return import_module(f"genegraph.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'genegraph' has no attribute {name!r}")

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from genegraph.annotation import UNKNOWN, Limits, check_voters, name_cells, vote
 from genegraph.batches import CellRows
 from genegraph.classifier_cells import in_use, read_groups, read_query, read_training
-from genegraph.classifier_checks import check_options
+from genegraph.classifier_checks import check_classes, check_options
 from genegraph.classifier_fit import fit_network, recipe_of
 from genegraph.classifier_network import align_graph, ask, first_view, smooths
 from genegraph.colors import GREY, class_colors
@@ -268,10 +268,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         cells, labels = read_training(self, X, y, layer)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         codes = codes.astype(np.int64)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"'y' must hold at least 2 classes (got 1 class: {self.classes_.tolist()[0]!r})."
-            )
+        check_classes(self.classes_)
         theirs = read_groups(X, groups, len(codes))
         align_graph(self)
         cells = in_use(self, cells)

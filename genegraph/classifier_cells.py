@@ -20,6 +20,7 @@ from genegraph.expression import (
     prepare,
     read_anndata,
     resolve_values,
+    source_of,
 )
 from genegraph.expression_counts import CountedCells, count_cells
 from genegraph.expression_matrix import AnyMatrix, as_float32, take_columns, take_rows
@@ -161,6 +162,4 @@ def _as_read(model: GeneGCNClassifier, matrix: Any, X: Any, fitted: bool) -> Rea
 
 
 def _source(X: Any, layer: str | None) -> str:
-    if not is_anndata(X):
-        return "X"
-    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    return source_of(layer) if is_anndata(X) else "X"

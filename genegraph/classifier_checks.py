@@ -91,6 +91,14 @@ def check_options(model: GeneGCNClassifier) -> None:
         )
 
 
+def check_classes(classes: NDArray[Any]) -> None:
+    """Raises a ValueError if there is nothing to tell apart."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"'y' must hold at least 2 classes (got 1 class: {classes.tolist()[0]!r})."
+        )
+
+
 def fingerprint_of(
     model: GeneGCNClassifier,
     cells: ReadCells,

@@ -47,8 +47,10 @@ __all__ = [
     "number_from_obs",
     "prepare",
     "read_anndata",
+    "read_matrix",
     "recognise_values",
     "resolve_values",
+    "source_of",
 ]
 
 
@@ -111,21 +113,46 @@ def read_anndata(adata: "AnnData", layer: str | None = None) -> Cells:
     """
     if not is_anndata(adata):
         raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
-    if 0 in adata.shape:
-        raise ValueError(
-            f"'adata' must hold at least one cell and one gene (got {adata.n_obs} cells and "
-            f"{adata.n_vars} genes); was everything filtered away?"
-        )
     genes = np.array([str(name) for name in adata.var_names], dtype=object)
     check_unique_genes(genes, "adata.var_names")
-    source = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-    X = as_matrix(_readable(_matrix(adata, layer), source), source)
+    X, source = read_matrix(adata, layer), source_of(layer)
     names = (list(adata.obs_names), list(genes))
     if isinstance(X, StoredMatrix):
         summarise(X, source, *names)  # the one pass that all checks share
     else:
         check_finite(X, source, *names)
     return Cells(X, genes)
+
+
+def read_matrix(adata: "AnnData", layer: str | None = None) -> AnyMatrix:
+    """Takes one matrix out of an AnnData, its values and gene names not yet looked at.
+
+    Args:
+        adata: As in `read_anndata`.
+        layer: Likewise.
+
+    Raises:
+        KeyError: If there is no such layer.
+        TypeError: If the matrix does not hold real numbers in memory.
+        ValueError: If the matrix is missing or empty.
+    """
+    if 0 in adata.shape:
+        raise ValueError(
+            f"'adata' must hold at least one cell and one gene (got {adata.n_obs} cells and "
+            f"{adata.n_vars} genes); was everything filtered away?"
+        )
+    source = source_of(layer)
+    return as_matrix(_readable(_matrix(adata, layer), source), source)
+
+
+def source_of(layer: str | None) -> str:
+    """What messages call the matrix.
+
+    Example:
+        >>> source_of(None), source_of("counts")
+        ('adata.X', "adata.layers['counts']")
+    """
+    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
 
 
 def align_cells(

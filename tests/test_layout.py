@@ -29,6 +29,7 @@ ORDER = [
     {"pl"},
     {"classifier"},
     {"controls"},
+    {"inspection", "gene_mapping_report", "gene_mapping"},
     {"simulation"},
     {"datasets"},
     {"demo", "cli", "__main__"},

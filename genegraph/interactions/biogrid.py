@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from genegraph.interactions.biogrid_archive import open_biogrid
-from genegraph.interactions.biogrid_rows import layout_of, read_evidence
+from genegraph.interactions.biogrid_rows import NAMES, layout_of, read_evidence
 from genegraph.interactions.biogrid_table import build_table
 from genegraph.interactions.provenance import Provenance
 from genegraph.interactions.text_files import checked_path, read_header, sha256_of
@@ -21,6 +21,7 @@ def read_biogrid(
     system: Literal["physical", "genetic"] | None = "physical",
     throughput: Literal["low", "high"] | None = None,
     min_publications: int = 1,
+    identifiers: Literal["symbol", "entrez"] = "symbol",
 ) -> pd.DataFrame:
     r"""Reads gene interactions from a BioGRID file, one row per undirected pair.
 
@@ -39,8 +40,8 @@ def read_biogrid(
 
     Rows are dropped, and counted in ``attrs["dropped"]``, for these reasons in this order:
     an interactor of another organism, another experimental system, another throughput, a gene
-    without an official symbol or a row without a publication (``-`` in the file), a gene
-    paired with itself, and a pair with fewer than ``min_publications``.
+    without an official symbol (or Entrez id) or a row without a publication (``-`` in the file),
+    a gene paired with itself, and a pair with fewer than ``min_publications``.
 
     Args:
         path: The file.
@@ -49,11 +50,13 @@ def read_biogrid(
         system: ``"physical"`` or ``"genetic"`` experiments only; None takes both.
         throughput: ``"low"`` or ``"high"`` throughput only; a row may be both.  None takes all.
         min_publications: Smallest number of distinct publications of a pair, inclusive.
+        identifiers: What to call the genes: ``"symbol"``, their official symbol, or ``"entrez"``,
+            their Entrez id.
 
     Returns:
-        A table with the columns ``gene_a``, ``gene_b`` (official symbols, ``gene_a < gene_b``),
-        ``score`` in 0..1 and ``publications``, sorted by pair.  ``attrs`` says where the table
-        came from and what was left out.
+        A table with the columns ``gene_a``, ``gene_b`` (as text, ``gene_a < gene_b``), ``score``
+        in 0..1 and ``publications``, sorted by pair.  ``attrs`` says where the table came from and
+        what was left out.
 
     Raises:
         ValueError: If the file is of another kind, damaged or encrypted, if it has no row of
@@ -80,7 +83,7 @@ def read_biogrid(
         Oughtred et al., "The BioGRID database", Protein Science 30, 2021.
         https://doi.org/10.1002/pro.3978
     """
-    _check_arguments(taxon, system, throughput, min_publications)
+    _check_arguments(taxon, system, throughput, min_publications, identifiers)
     path = checked_path(path)
     with open_biogrid(path, taxon) as (stream, label):
         layout = layout_of(read_header(stream, label), label)
@@ -91,6 +94,7 @@ def read_biogrid(
             "throughput": throughput,
             "min_publications": int(min_publications),
         }
+        origin.identifiers = identifiers
         if label != path.name:
             origin.notes.append(f"Read from the member {label} of the archive.")
         evidence = read_evidence(stream, label, layout, origin)
@@ -98,7 +102,11 @@ def read_biogrid(
 
 
 def _check_arguments(
-    taxon: Any, system: str | None, throughput: str | None, min_publications: Any
+    taxon: Any,
+    system: str | None,
+    throughput: str | None,
+    min_publications: Any,
+    identifiers: str,
 ) -> None:
     if isinstance(taxon, bool) or not isinstance(taxon, (int, np.integer)):
         raise TypeError(f"'taxon' must be a whole number such as 9606 (got {taxon!r}).")
@@ -106,6 +114,8 @@ def _check_arguments(
         raise ValueError(f"'system' must be 'physical', 'genetic' or None (got {system!r}).")
     if throughput not in ("low", "high", None):
         raise ValueError(f"'throughput' must be 'low', 'high' or None (got {throughput!r}).")
+    if identifiers not in NAMES:
+        raise ValueError(f"'identifiers' must be 'symbol' or 'entrez' (got {identifiers!r}).")
     if isinstance(min_publications, bool) or not isinstance(min_publications, (int, np.integer)):
         raise TypeError(f"'min_publications' must be a whole number (got {min_publications!r}).")
     if min_publications < 1:

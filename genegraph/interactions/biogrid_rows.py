@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,13 @@ from genegraph.interactions.wording import counted
 
 MISSING = ("-", "")
 _SYMBOLS = ("Official Symbol Interactor A", "Official Symbol Interactor B")
+NAMES = {
+    "symbol": (_SYMBOLS, "gene without an official symbol"),
+    "entrez": (
+        ("Entrez Gene Interactor A", "Entrez Gene Interactor B"),
+        "gene without an Entrez id",
+    ),
+}
 _SYSTEM = "Experimental System Type"
 
 
@@ -57,18 +64,22 @@ def read_evidence(
     stream: IO[bytes], label: str, layout: BiogridLayout, origin: Provenance
 ) -> Evidence:
     """Reads a BioGRID table block by block, and counts in ``origin`` what it drops."""
-    text = [*_SYMBOLS, _SYSTEM, "Throughput", layout.publication, *layout.organisms]
+    names, _ = NAMES[origin.identifiers]
+    lacking = [column for column in names if column not in layout.columns]
+    if lacking:
+        raise ValueError(f"{label} lacks the column {lacking[0]!r}; download TAB3.")
+    text = [*names, _SYSTEM, "Throughput", layout.publication, *layout.organisms]
     reader = DelimitedReader(stream, label, columns=layout.columns, sep="\t", text=text)
     genes, publications = Vocabulary(), Vocabulary()
     taxa: Counter[str] = Counter()
     codes: list[list[NDArray[np.int32]]] = [[], [], []]
     for frame in reader:
         taxa.update(_taxa(frame, layout))
-        for reason, keep in _filters(layout, origin.filters):
+        for reason, keep in _filters(layout, origin):
             passed = keep(frame)
             origin.drop(reason, int(np.count_nonzero(~passed)))
             frame = frame[passed]
-        columns = (*_SYMBOLS, layout.publication)
+        columns = (*names, layout.publication)
         for parts, column, words in zip(codes, columns, (genes, genes, publications), strict=True):
             # Only the words that are left get a code.
             parts.append(words.encode(frame[column].cat.remove_unused_categories()))
@@ -117,14 +128,14 @@ class _Contains(NamedTuple):
         return frame[self.column].isin(holding).to_numpy()
 
 
-def _filters(
-    layout: BiogridLayout, wanted: dict[str, Any]
-) -> Iterator[tuple[str, _Keep | _Contains]]:
+def _filters(layout: BiogridLayout, origin: Provenance) -> Iterator[tuple[str, _Keep | _Contains]]:
+    wanted = origin.filters
+    names, nameless = NAMES[origin.identifiers]
     yield "another organism", _Keep(layout.organisms, (str(wanted["taxon"]),))
     if wanted["system"] is not None:
         yield f"not {wanted['system']}", _Keep((_SYSTEM,), (wanted["system"],))
     if wanted["throughput"] is not None:
         word = f"{wanted['throughput'].capitalize()} Throughput"
         yield f"not {wanted['throughput']} throughput", _Contains("Throughput", word)
-    yield "gene without an official symbol", _Keep(_SYMBOLS, MISSING, negate=True)
+    yield nameless, _Keep(names, MISSING, negate=True)
     yield "row without a publication", _Keep((layout.publication,), MISSING, negate=True)

@@ -23,7 +23,14 @@ IN_WORDS = {
 }
 _VERSIONED = re.compile(r"((?:\d+\.)?ENS[A-Z]{0,6}[GTP]\d{11})\.\d+")
 _SUFFIXED = re.compile(r"(.+)-\d+")
-_SPREADSHEET = re.compile(r"\d{1,2}-(?:Mar|Sep|Dec|Oct)|(?:Mar|Sep|Dec|Oct)-\d{1,2}")
+_MONTH = "(?:Feb|Mar|Apr|Sep|Oct|Nov|Dec)"
+_SPREADSHEET = re.compile(
+    rf"\d{{1,2}}-{_MONTH}(?:-\d{{2,4}})?|{_MONTH}-\d{{1,2}}"  # MARCH1 shown as 1-Mar, Mar-01
+    r"|(?:19|20)\d\d-\d\d-\d\d(?: 00:00:00)?"  # and as 2022-03-01
+    r"|\d(?:\.\d+)?E\+\d\d"  # 2310009E13 as 2.31E+19
+)
+_DAYS = range(20_000, 60_000)
+"""A spreadsheet's dates as plain numbers, days since 1900: those of the years 1954 to 2064."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class IdentifierReport:
         duplicated: Names that occur more than once.
         suffixed: Names such as ``TBCE-1`` beside ``TBCE``, as ``var_names_make_unique`` writes.
         differing_in_case: Names that differ from another one only in case.
-        dates: Names that a spreadsheet has turned into dates (``1-Mar``).
+        dates: Names that a spreadsheet has turned into dates (``1-Mar``), or into the number of a
+            date or of a power of ten (``44622``, ``2.31E+19``), where the others are symbols.
         upper: Symbols without lower-case letters, as human genes are written.
         capitalised: Symbols such as ``Trp53``, as mouse genes are written.
     """
@@ -121,7 +129,7 @@ def describe_identifiers(names: Iterable[str]) -> IdentifierReport:
         duplicated=[name for name, number in times.items() if number > 1],
         suffixed=[name for name in times if _base_of(name) in times],
         differing_in_case=[name for name in times if folded[name.upper()] > 1],
-        dates=[name for name in times if _SPREADSHEET.fullmatch(name)],
+        dates=[name for name in times if _is_date(name, commonest)],
         upper=sum(name == name.upper() for name in symbols),
         capitalised=sum(_is_capitalised(name) for name in symbols),
     )
@@ -218,6 +226,12 @@ def _kind_of(name: str) -> str:
 def _base_of(name: str) -> str | None:
     suffixed = _SUFFIXED.fullmatch(name)
     return suffixed.group(1) if suffixed else None
+
+
+def _is_date(name: str, kind: str) -> bool:
+    if _SPREADSHEET.fullmatch(name):
+        return True
+    return kind == "symbol" and len(name) == 5 and name.isdecimal() and int(name) in _DAYS
 
 
 def _is_capitalised(name: str) -> bool:

@@ -87,12 +87,18 @@ def read_aliases(path: Path) -> ProteinNames:
     return names
 
 
-def _collect_aliases(stream: IO[bytes], path: Path, header: str) -> dict[str, dict[str, set[str]]]:
+def alias_columns(header: str, path: Path) -> list[str]:
+    """Returns the columns of an aliases file."""
     # v11.0 writes '## string_protein_id ## alias ## source ##' over tab-separated rows.
     marked = header.startswith("##")
     columns = [name.strip() for name in header.strip("# ").split("##" if marked else "\t")]
     if columns != ["string_protein_id", "alias", "source"]:
         raise ValueError(_unexpected(path, header, "string_protein_id alias source", "aliases"))
+    return columns
+
+
+def _collect_aliases(stream: IO[bytes], path: Path, header: str) -> dict[str, dict[str, set[str]]]:
+    columns = alias_columns(header, path)
     found: dict[str, dict[str, set[str]]] = {}
     for frame in DelimitedReader(stream, path.name, columns=columns, sep="\t", text=columns):
         # Before v11.5 one row names all its sources, separated by spaces.

@@ -37,6 +37,45 @@ def test_physical_human_pairs_are_those_found_by_hand(path):
     pd.testing.assert_frame_equal(read_biogrid(path), expected)
 
 
+COLUMNS = (
+    "Entrez Gene Interactor A",
+    "Entrez Gene Interactor B",
+    "Official Symbol Interactor A",
+    "Official Symbol Interactor B",
+    "Experimental System Type",
+    "Publication Source",
+    "Organism ID Interactor A",
+    "Organism ID Interactor B",
+    "Throughput",
+)
+
+
+def written(path, rows):
+    """Physical human interactions of these Entrez ids and symbols."""
+    rest = ("physical", "PUBMED:1", "9606", "9606", "Low Throughput")
+    lines = ["\t".join(COLUMNS), *("\t".join((*row, *rest)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_genes_can_be_named_by_their_entrez_ids(tmp_path):
+    rows = [("7157", "4193", "TP53", "MDM2"), ("-", "472", "ODD", "ATM"), ("472", "7157", "-", "-")]
+    table = read_biogrid(written(tmp_path / "b.tab3.txt", rows), identifiers="entrez")
+    assert table[["gene_a", "gene_b"]].to_numpy().tolist() == [["4193", "7157"], ["472", "7157"]]
+    assert table.attrs["dropped"] == {"gene without an Entrez id": 1}
+    assert table.attrs["identifiers"] == "entrez"
+
+
+def test_entrez_ids_are_refused_where_there_are_none(tmp_path):
+    with pytest.raises(ValueError, match="'identifiers' must be 'symbol' or 'entrez'"):
+        read_biogrid(TAB3, identifiers="ensembl")
+    path = tmp_path / "b.tab3.txt"
+    rest = ("physical", "PUBMED:1", "9606", "9606", "Low Throughput")
+    path.write_text("\t".join(COLUMNS[2:]) + "\n" + "\t".join(("TP53", "MDM2", *rest)) + "\n")
+    with pytest.raises(ValueError, match="lacks the column 'Entrez Gene Interactor A'"):
+        read_biogrid(path, identifiers="entrez")
+
+
 def test_attrs_account_for_every_row():
     attrs = read_biogrid(TAB3).attrs
     assert (attrs["source"], attrs["version"], attrs["taxon"]) == ("BioGRID", "4.4.240", 9606)

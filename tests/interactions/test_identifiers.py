@@ -50,6 +50,23 @@ def test_oddities_are_reported_with_examples(names, problem):
     assert describe_identifiers(names).problems == [problem]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["1-Mar", "Mar-01", "02-Sep-22", "2001-03-01", "2022-09-02 00:00:00", "44622", "2.31E+19"],
+)
+def test_what_a_spreadsheet_makes_of_a_symbol_is_recognised(name):
+    assert describe_identifiers([*HUMAN, name] * 3).dates == [name]
+
+
+@pytest.mark.parametrize("name", ["SEPT2", "MARCH1", "SEPTIN2", "2310009E13Rik", "DEC1", "7157"])
+def test_symbols_that_a_spreadsheet_would_change_are_no_dates(name):
+    assert describe_identifiers([*HUMAN, name]).dates == []
+
+
+def test_entrez_ids_of_five_digits_are_no_dates():
+    assert describe_identifiers(["44622", "7157", "51477"]).dates == []
+
+
 def test_ordinary_symbols_with_hyphens_are_no_problem():
     assert describe_identifiers(["NKX2-1", "SNORD113-1", "HLA-A", "MT-CO1"]).problems == []
 

@@ -1,0 +1,80 @@
+"""The reads behind the values, as far as they can be had."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genegraph.expression import number_from_obs
+from genegraph.expression_counts import CountedCells, count_cells
+from genegraph.expression_matrix import AnyMatrix, take_rows
+from genegraph.expression_values import Kind
+from genegraph.inspection.asked import Asked
+from genegraph.inspection.findings import Findings
+from genegraph.inspection.other_counts import depth_column, other_counts, use_other_counts
+
+CELLS = 2_000
+"""Reads are looked for behind the logarithms of so many cells, spread over all."""
+
+
+def look_at_reads(
+    asked: Asked, X: AnyMatrix, kind: Kind, extent: str, found: Findings
+) -> float | None:
+    """Says how many reads cells have; returns what log1p values were normalised to.
+
+    Args:
+        asked: What is looked at.
+        X: The matrix.
+        kind: ``"counts"`` or ``"log1p"``.
+        extent: Smallest and largest value, in words.
+        found: Where findings go.
+    """
+    rows = np.arange(X.shape[0]) if kind == "counts" else _some_rows(X)
+    counted = found.refused(
+        "depth", lambda: _depth_line(asked), lambda: _count(asked, X, kind, rows)
+    )
+    if isinstance(counted, CountedCells):
+        reads = f"{np.median(counted.depth):,.0f} reads a cell (median)"
+        if kind == "counts":
+            found.add("info", "values", f"raw counts, {extent}, {reads}.")
+            return None
+        found.add(
+            "info",
+            "values",
+            f"log1p of counts normalised to {counted.target_sum:,.6g} a cell, {extent}; they show "
+            f"{reads}.",
+        )
+    elif kind == "log1p":
+        found.add("info", "values", f"log1p of normalised counts, {extent}.")
+    line = "" if kind == "counts" else use_other_counts(asked)
+    if isinstance(counted, np.ndarray):
+        found.add(
+            "warning",
+            "values",
+            f"{len(counted):,} of {len(rows):,} cells looked at do not show how many reads they "
+            "have, so fit would not use the graph before the logarithm. Pass raw counts, or name "
+            "the column of adata.obs that holds each cell's total count: depth='total_counts'.",
+            line or _depth_line(asked),
+        )
+    elif line:
+        found.add("info", "values", f"{other_counts(asked)[0]} holds raw counts.", line)
+    return counted.target_sum if isinstance(counted, CountedCells) else None
+
+
+def shows_reads(X: AnyMatrix) -> bool:
+    """Whether the values are logarithms of counts, each cell's of one step."""
+    return isinstance(count_cells(take_rows(X, _some_rows(X)), "log1p"), CountedCells)
+
+
+def _count(
+    asked: Asked, X: AnyMatrix, kind: Kind, rows: NDArray[np.int64]
+) -> CountedCells | NDArray[np.int64]:
+    depth = None if asked.depth is None else number_from_obs(asked.adata, asked.depth)[rows]
+    return count_cells(X if kind == "counts" else take_rows(X, rows), kind, depth)
+
+
+def _depth_line(asked: Asked) -> str:
+    column = depth_column(asked.adata)
+    return "" if column in (None, asked.depth) else asked.model_line(depth=column)
+
+
+def _some_rows(X: AnyMatrix) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, X.shape[0] - 1, CELLS).astype(np.int64))
