@@ -23,7 +23,7 @@ from genegraph.classifier_checks import check_classes, check_options
 from genegraph.classifier_fit import fit_network, recipe_of
 from genegraph.classifier_network import align_graph, ask, first_view, smooths
 from genegraph.colors import GREY, class_colors
-from genegraph.expression import is_anndata, labels_from_obs
+from genegraph.expression import check_anndata, is_anndata, labels_from_obs
 from genegraph.graph import GeneGraph
 from genegraph.nn.committee import mean_vote
 from genegraph.persistence import load_model, save_model
@@ -251,7 +251,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
                 cells of one group are then held out together, for calibration and for ``patience``.
                 Cells of one donor resemble each other: confidence that is to hold for new donors
                 must be measured on donors not learned from.
-            layer: The AnnData layer that holds the values; None takes ``X``.
+            layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where no
+                layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
+                from there too.
             checkpoint_dir: Folder for checkpoints; a fit that was interrupted goes on from there.
                 Without an integer ``random_state`` the seed then follows from cells and settings.
 
@@ -394,8 +396,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             ValueError: As :meth:`predict`.
         """
         check_is_fitted(self)
-        if not is_anndata(adata):
-            raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
+        check_anndata(adata)
         limits = self._limits(min_confidence, max_error, max_novelty)
         if majority_voting is not None:
             check_voters(adata, majority_voting)

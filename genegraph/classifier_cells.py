@@ -19,6 +19,7 @@ from genegraph.expression import (
     number_from_obs,
     prepare,
     read_anndata,
+    refuse_mudata,
     resolve_values,
     source_of,
 )
@@ -50,6 +51,7 @@ def read_training(
     model: GeneGCNClassifier, X: Any, y: Any, layer: str | None
 ) -> tuple[ReadCells, NDArray[Any]]:
     """Reads labelled cells, and notes on the model what they are."""
+    refuse_mudata(X)
     if is_anndata(X):
         matrix, names = read_anndata(X, layer)
         labels = labels_from_obs(X, y) if isinstance(y, str) else y
@@ -76,6 +78,7 @@ def read_training(
 
 def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
     """Reads cells to be named, in the order of the training's genes."""
+    refuse_mudata(X)
     if not is_anndata(X):
         matrix = validate_data(model, X, accept_sparse="csr", dtype="numeric", reset=False)
         return in_use(model, _as_read(model, matrix, X, fitted=True))
@@ -162,4 +165,4 @@ def _as_read(model: GeneGCNClassifier, matrix: Any, X: Any, fitted: bool) -> Rea
 
 
 def _source(X: Any, layer: str | None) -> str:
-    return source_of(layer) if is_anndata(X) else "X"
+    return source_of(X, layer) if is_anndata(X) else "X"

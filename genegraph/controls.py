@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from genegraph.classifier_cells import read_groups
-from genegraph.expression import is_anndata, labels_from_obs
+from genegraph.expression import check_anndata, labels_from_obs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,8 +153,7 @@ def compare(
         >>> shown.scores["graph"].tolist()
         ['real', 'rewired', 'none', 'real', 'rewired', 'none']
     """
-    if not is_anndata(adata):
-        raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
+    check_anndata(adata)
     graph: GeneGraph | None = model.graph
     if graph is None:
         raise ValueError("'model' must have a graph to compare with others (got graph=None).")

@@ -41,6 +41,7 @@ __all__ = [
     "Kind",
     "Matrix",
     "align_cells",
+    "check_anndata",
     "check_values",
     "is_anndata",
     "labels_from_obs",
@@ -49,8 +50,10 @@ __all__ = [
     "read_anndata",
     "read_matrix",
     "recognise_values",
+    "refuse_mudata",
     "resolve_values",
     "source_of",
+    "takes_raw",
 ]
 
 
@@ -79,6 +82,24 @@ def is_anndata(obj: object) -> bool:
     return anndata is not None and isinstance(obj, getattr(anndata, "AnnData", ()))
 
 
+def check_anndata(cells: object) -> None:
+    """Raises a TypeError if this is no AnnData.
+
+    Example:
+        >>> check_anndata([[1, 2]])
+        Traceback (most recent call last):
+        TypeError: 'adata' must be an AnnData (got list).
+    """
+    if not is_anndata(cells):
+        raise TypeError(f"'adata' must be an AnnData (got {type(cells).__name__}).{_hint(cells)}")
+
+
+def refuse_mudata(cells: object) -> None:
+    """Raises a TypeError if these are cells measured in several ways."""
+    if type(cells).__name__ == "MuData":
+        check_anndata(cells)
+
+
 def read_anndata(adata: "AnnData", layer: str | None = None) -> Cells:
     """Takes one matrix and the gene names out of an AnnData, checked.
 
@@ -89,7 +110,8 @@ def read_anndata(adata: "AnnData", layer: str | None = None) -> Cells:
 
     Args:
         adata: Cells x genes; ``var_names`` name the genes, each once.
-        layer: Which of ``adata.layers`` to take; ``None`` takes ``adata.X``.
+        layer: Which of ``adata.layers`` to take; ``None`` takes ``adata.X``, and ``"raw"``, where
+            no layer is called so, ``adata.raw`` with its own genes.
 
     Returns:
         The matrix and its gene names. The values are as they were, see `prepare`.
@@ -111,11 +133,11 @@ def read_anndata(adata: "AnnData", layer: str | None = None) -> Cells:
         >>> cells.X.shape, list(cells.genes)
         ((2, 2), ['CD3D', 'MS4A1'])
     """
-    if not is_anndata(adata):
-        raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
-    genes = np.array([str(name) for name in adata.var_names], dtype=object)
-    check_unique_genes(genes, "adata.var_names")
-    X, source = read_matrix(adata, layer), source_of(layer)
+    check_anndata(adata)
+    whole = adata.raw if takes_raw(adata, layer) else adata
+    genes = np.array([str(name) for name in whole.var_names], dtype=object)
+    check_unique_genes(genes, "adata.var_names" if whole is adata else "adata.raw.var_names")
+    X, source = read_matrix(adata, layer), source_of(adata, layer)
     names = (list(adata.obs_names), list(genes))
     if isinstance(X, StoredMatrix):
         summarise(X, source, *names)  # the one pass that all checks share
@@ -141,18 +163,26 @@ def read_matrix(adata: "AnnData", layer: str | None = None) -> AnyMatrix:
             f"'adata' must hold at least one cell and one gene (got {adata.n_obs} cells and "
             f"{adata.n_vars} genes); was everything filtered away?"
         )
-    source = source_of(layer)
+    source = source_of(adata, layer)
     return as_matrix(_readable(_matrix(adata, layer), source), source)
 
 
-def source_of(layer: str | None) -> str:
+def source_of(adata: "AnnData", layer: str | None) -> str:
     """What messages call the matrix.
 
     Example:
-        >>> source_of(None), source_of("counts")
+        >>> import anndata
+        >>> source_of(anndata.AnnData(), None), source_of(anndata.AnnData(), "counts")
         ('adata.X', "adata.layers['counts']")
     """
+    if takes_raw(adata, layer):
+        return "adata.raw"
     return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+
+
+def takes_raw(adata: "AnnData", layer: str | None) -> bool:
+    """Tells whether ``layer`` means ``adata.raw``: it is ``"raw"``, and no layer is called so."""
+    return layer == "raw" and adata.raw is not None and layer not in adata.layers
 
 
 def align_cells(
@@ -300,7 +330,18 @@ def check_unique_genes(genes: Iterable[str], source: str) -> None:
     )
 
 
+def _hint(cells: Any) -> str:
+    if type(cells).__name__ != "MuData":
+        return ""
+    return (
+        " A MuData holds several: pass the one of gene expression, such as mdata.mod['rna'] "
+        f"(it has {sorted(cells.mod)})."
+    )
+
+
 def _matrix(adata: "AnnData", layer: str | None) -> Any:
+    if takes_raw(adata, layer):
+        return adata.raw.X
     if layer is not None:
         if layer not in adata.layers:
             raise KeyError(_unknown_name("layer", layer, "adata.layers", adata.layers))

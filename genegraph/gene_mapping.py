@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from genegraph.expression import check_unique_genes, is_anndata
+from genegraph.expression import check_unique_genes
 from genegraph.gene_mapping_report import ALONE, SEVERAL, SHARED, GeneMapping, MappedGenes, shown
 from genegraph.interactions.identifiers import explain_mismatch, strip_versions
 from genegraph.interactions.name_pairs import NamePairs, Target, read_name_pairs
@@ -123,8 +123,7 @@ def map_genes(
 
 
 def _check(adata: Any, table: Any, options: dict[str, str], original_column: str) -> None:
-    if not is_anndata(adata):
-        raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
+    check_anndata(adata)
     for name, allowed in CHOICES.items():
         if options[name] not in allowed:
             raise ValueError(f"{name!r} must be one of {allowed} (got {options[name]!r}).")

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict,
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+import genegraph
 from genegraph import GeneGCNClassifier
 
 SMALL = {
@@ -112,3 +113,43 @@ def test_cells_as_r_writes_them(adata, model, tmp_path):
     model.annotate(cells)
     cells.write_h5ad(tmp_path / "named.h5ad")
     assert "genegraph" in anndata.read_h5ad(tmp_path / "named.h5ad").obs
+
+
+def test_raw_is_read_when_told(adata, graph):
+    whole = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type")
+    adata.raw = adata
+    adata.X = adata.X * 0.001  # scaled somehow: only raw holds the counts
+    some = adata[:, adata.var_names[:3]].copy()
+    model = GeneGCNClassifier(graph, **SMALL).fit(some, "cell_type", layer="raw")
+    assert list(model.feature_names_in_) == list(adata.raw.var_names)
+    model.annotate(some)
+    np.testing.assert_array_equal(some.obs["genegraph"], whole.predict(adata.raw.to_adata()))
+    del some.raw
+    with pytest.raises(KeyError, match="raw"):
+        model.annotate(some)
+
+
+def test_a_layer_called_raw_is_that_layer(adata, graph):
+    adata.raw = adata[:, :5].copy()
+    adata.layers["raw"] = adata.X.copy()
+    model = GeneGCNClassifier(graph, **SMALL).fit(adata, "cell_type", layer="raw")
+    assert model.n_features_in_ == 12
+
+
+class MuData:
+    """Stands in for mudata's class, known by its name."""
+
+    def __init__(self, mod):
+        self.mod = mod
+
+
+def test_mudata_is_told_which_part_to_pass(adata, model):
+    cells = MuData({"rna": adata, "atac": adata})
+    for ask in (
+        lambda: model.fit(cells, "cell_type"),
+        lambda: model.fit(adata, "cell_type").predict(cells),
+        lambda: model.annotate(cells),
+        lambda: genegraph.inspect(cells),
+    ):
+        with pytest.raises(TypeError, match=r"mdata.mod\['rna'\] \(it has \['atac', 'rna'\]\)"):
+            ask()

@@ -85,6 +85,7 @@ def test_help_imports_nothing_heavy():
         ["demo"],
         ["fetch", "string"],
         ["fetch", "biogrid"],
+        ["inspect"],
         ["fit"],
         ["predict"],
         ["annotate"],
@@ -436,3 +437,15 @@ def test_fetch_offline_names_the_file_to_get_by_hand(tmp_path, capsys, monkeypat
     assert "https://downloads.thebiogrid.org/" in said
     assert str(tmp_path) in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_says_what_fit_would(files, capsys):
+    words = ("inspect", files / "cells.h5ad", "--edges", files / "edges.tsv")
+    assert run(*words, "--labels", "cell_type", "--groups", "lane") == 0
+    printed = capsys.readouterr().out
+    for text in ("60 cells x 6 genes", "raw counts", "2 classes", "3 batches"):
+        assert text in printed
+    assert run(*words, "--labels", "kind", "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is False
+    assert any("kind" in finding["finding"] for finding in found["findings"])

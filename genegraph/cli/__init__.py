@@ -8,12 +8,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from genegraph.cli import annotate, demo, fetch, fit, graph, predict
+from genegraph.cli import annotate, demo, fetch, fit, graph, inspect, predict
 from genegraph.cli.output import Output
 from genegraph.cli.usage import UsageError
 from genegraph.version import __version__
 
-COMMANDS = (demo, fetch, graph, fit, predict, annotate)
+COMMANDS = (demo, fetch, inspect, graph, fit, predict, annotate)
 
 # What a wrong file, value or device raises: told in one line, and in full with --debug.
 FAILURES = (ValueError, KeyError, OSError, ImportError, TypeError, RuntimeError)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     output = Output(as_json=args.json)
     try:
-        args.command(args, output)
+        status: int | None = args.command(args, output)
     except KeyboardInterrupt:
         print("genegraph: interrupted", file=sys.stderr)
         return 130
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"genegraph: error: {_one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     output.end()
-    return 0
+    return status or 0
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -184,11 +184,20 @@ def name(
 
 def read_cells(path: Path, output: Output) -> "AnnData":
     """Reads an .h5ad file."""
+    with output.waiting(f"reading {path.name}"):
+        return _read(path, None)
+
+
+def open_cells(path: Path) -> "AnnData":
+    """Opens an .h5ad file; its matrix stays on disk."""
+    return _read(path, "r")
+
+
+def _read(path: Path, backed: str | None) -> "AnnData":
     from anndata import read_h5ad
 
     try:
-        with output.waiting(f"reading {path.name}"):
-            cells: AnnData = read_h5ad(path)
+        cells: AnnData = read_h5ad(path, backed=backed)
     except Exception as error:  # whatever h5py and anndata stumble over, without naming the file
         raise ValueError(
             f"{path} could not be read as cells ({error}); write them with adata.write_h5ad()."

@@ -24,7 +24,7 @@ class Asked:
     @property
     def place(self) -> str:
         """The matrix looked at, as it is typed."""
-        return source_of(self.layer)
+        return source_of(self.adata, self.layer)
 
     @property
     def loaded(self) -> str:

@@ -1,8 +1,8 @@
 """Looks at cells as ``fit`` would, and says everything at once instead of the first thing wrong."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from genegraph.expression import is_anndata, read_matrix
+from genegraph.expression import check_anndata, read_matrix, takes_raw
 from genegraph.graph import GeneGraph
 from genegraph.inspection.asked import Asked
 from genegraph.inspection.cell_batches import look_at_batches
@@ -52,6 +52,7 @@ def inspect(
 
     Raises:
         TypeError: If the cells are no AnnData.
+        ValueError: If ``layer`` is ``"raw"`` and means ``adata.raw``.
 
     Example:
         >>> import anndata, numpy as np, pandas as pd
@@ -69,8 +70,9 @@ def inspect(
         >>> print(wrong["advice"].iloc[0])
         adata = adata[adata.obs['cell_type'].notna()].copy()
     """
-    if not is_anndata(adata):
-        raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).{_hint(adata)}")
+    check_anndata(adata)
+    if takes_raw(adata, layer):
+        raise ValueError("adata.raw is inspected by itself: inspect(adata.raw.to_adata(), ...).")
     asked = Asked(adata, graph, labels, batch, layer, values, depth)
     found = Findings()
     X = found.refused("storage", lambda: _readable(asked), lambda: read_matrix(adata, layer))
@@ -107,9 +109,3 @@ def _readable(asked: Asked) -> str:
         return asked.fit_line(layer=others[0]) if others else ""
     convert = "compute()" if type(X).__module__.startswith("dask") else 'astype("float32")'
     return f"{asked.place} = {asked.place}.{convert}"
-
-
-def _hint(cells: Any) -> str:
-    if type(cells).__name__ == "MuData":
-        return " A MuData holds several: pass the one of gene expression, mdata.mod['rna']."
-    return ""

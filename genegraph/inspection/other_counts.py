@@ -31,7 +31,7 @@ def use_other_counts(asked: Asked) -> str:
         return ""
     if places[0] == RAW:
         return f"{asked.loaded}adata = adata.raw.to_adata()"
-    layers = {source_of(layer): layer for layer in (None, *asked.adata.layers)}
+    layers = {source_of(asked.adata, layer): layer for layer in (None, *asked.adata.layers)}
     return asked.fit_line(layer=layers[places[0]])
 
 
@@ -47,7 +47,7 @@ def _others(asked: Asked) -> dict[str, Any]:
     adata = asked.adata
     layers = [None, *adata.layers] if adata.X is not None else list(adata.layers)
     others = {
-        source_of(layer): adata.X if layer is None else adata.layers[layer]
+        source_of(adata, layer): adata.X if layer is None else adata.layers[layer]
         for layer in layers
         if layer != asked.layer
     }

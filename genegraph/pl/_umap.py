@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genegraph.annotation import UNKNOWN
 from genegraph.colors import class_colors
-from genegraph.expression import is_anndata
+from genegraph.expression import check_anndata
 from genegraph.pl import style
 from genegraph.pl.placing import number_points
 
@@ -61,8 +61,7 @@ def umap(
     """
     from matplotlib.patheffects import withStroke
 
-    if not is_anndata(adata):
-        raise TypeError(f"'adata' must be an AnnData (got {type(adata).__name__}).")
+    check_anndata(adata)
     if color not in _SUFFIX:
         raise ValueError(f"'color' must be one of {', '.join(_SUFFIX)} (got {color!r}).")
     places = _places(adata, basis)

@@ -1,0 +1,44 @@
+"""``genegraph inspect``: what cells are, and what would go wrong."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from genegraph.cli.options import add_graph, check_graph, open_cells, read_graph
+from genegraph.cli.output import Output
+from genegraph.cli.usage import check_inputs
+
+
+def add(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "inspect",
+        parents=[shared],
+        help="look at cells before training: values, genes, labels, what would go wrong",
+        description="Says what the values and the genes' names are, how many genes the graph "
+        "covers, which labels there are, and what 'genegraph fit' would refuse, each with the "
+        "line to type. Changes nothing. The exit status is 1 if fit would refuse the cells.",
+    )
+    option = parser.add_argument
+    option("cells", type=Path, metavar="CELLS.h5ad", help="labelled or unlabelled cells")
+    option("--labels", metavar="COLUMN", help="column of obs with the cell types")
+    option("--groups", metavar="COLUMN", help="column of obs with donor, lane or batch")
+    option("--layer", metavar="NAME", help="layer to take the values from (default: X)")
+    option("--values", default="auto", choices=["auto", "counts", "log1p", "features"])
+    add_graph(parser)
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    """Runs it."""
+    check_graph(args)
+    check_inputs(args.cells)
+    from genegraph.inspection import inspect
+
+    cells = open_cells(args.cells)
+    graph = read_graph(args, output, None)
+    with output.waiting("looking at the cells"):
+        seen = inspect(cells, graph, args.labels, args.groups, args.layer, values=args.values)
+    output.say(seen)
+    output.result(**seen.to_dict())
+    return 0 if seen.ok else 1
