@@ -251,8 +251,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
                 cells of one group are then held out together, for calibration and for ``patience``.
                 Cells of one donor resemble each other: confidence that is to hold for new donors
                 must be measured on donors not learned from.
-            layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where no
-                layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
+            layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where
+                no layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
                 from there too.
             checkpoint_dir: Folder for checkpoints; a fit that was interrupted goes on from there.
                 Without an integer ``random_state`` the seed then follows from cells and settings.

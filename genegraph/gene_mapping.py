@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from genegraph.expression import check_unique_genes
+from genegraph.expression import check_anndata, check_unique_genes
 from genegraph.gene_mapping_report import ALONE, SEVERAL, SHARED, GeneMapping, MappedGenes, shown
 from genegraph.interactions.identifiers import explain_mismatch, strip_versions
 from genegraph.interactions.name_pairs import NamePairs, Target, read_name_pairs

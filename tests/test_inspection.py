@@ -553,7 +553,7 @@ def test_what_was_found_is_json(adata, graph):
 
 
 def test_only_an_anndata_is_inspected():
-    MuData = type("MuData", (), {})
+    MuData = type("MuData", (), {"mod": {}})
     with pytest.raises(TypeError, match=r"must be an AnnData .got MuData.*mdata.mod"):
         inspect(MuData())
     with pytest.raises(TypeError, match="got DataFrame"):
