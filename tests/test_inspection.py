@@ -628,6 +628,86 @@ def test_fit_works_exactly_where_no_error_was_found(seed, adata, graph):
             assert seen.ok, str(seen)
 
 
+def logarithms(a):
+    X = a.X.toarray()
+    a.X = np.log1p(10_000 * X / X.sum(1, keepdims=True))
+
+
+def some_genes_of_logarithms(a):
+    logarithms(a)
+    a.X[:, 0] = 0
+    return {"values": "log1p"}
+
+
+def whole_numbers(a):
+    a.X = a.X.astype("int64")
+
+
+def ones_and_zeros(a):
+    a.X = a.X > 5
+    a.X = a.X.astype("float32")
+
+
+def numbered_classes(a):
+    a.obs["cell_type"] = np.repeat([3, 5, 7], 40)
+
+
+def numbered_categories(a):
+    a.obs["cell_type"] = pd.Categorical(np.repeat([3, 5, 7], 40), categories=[3, 5, 7, 9])
+
+
+def truths(a):
+    a.obs["cell_type"] = [True, False] * 60
+
+
+def numbered_batches(a):
+    a.obs["batch"] = [1.0, 2.0] * 60
+
+
+def by_genes(a):
+    a.X = a.X.tocsc()
+
+
+def features(a):
+    a.X = a.X.toarray() - 3.25
+    return {"values": "features", "graph": None}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "form",
+    [
+        logarithms,
+        some_genes_of_logarithms,
+        whole_numbers,
+        ones_and_zeros,
+        numbered_classes,
+        numbered_categories,
+        truths,
+        numbered_batches,
+        by_genes,
+        features,
+    ],
+    ids=lambda form: form.__name__,
+)
+def test_what_is_found_good_can_be_fitted(form, adata, graph):
+    told = form(adata) or {}
+    graph = told.pop("graph", graph)
+    told = {"labels": "cell_type", "batch": "batch", **told}
+    seen = inspect(adata, graph, **told)
+    assert seen.ok, str(seen)
+    model = fit(adata, graph, told)
+    assert model.values_ == seen.values
+    assert model.target_sum_ == seen.target_sum
+    assert {str(label) for label in model.classes_} == set(seen.classes)
+
+
+def test_proteins_as_genes_of_the_graph_ask_for_the_info_file(adata, graph):
+    proteins = GeneGraph([f"ENSP000000000{i:02}" for i in range(12)], graph.edge_index)
+    line = rows(inspect(adata, proteins), "error")["advice"].item()
+    assert line == "graph = GeneGraph.from_interactions(read_stringdb(links, info))"
+
+
 def test_only_some_cells_are_searched_for_reads(adata, graph, monkeypatch):
     X = adata.X.toarray()
     adata.X = np.log1p(10_000 * X / X.sum(1, keepdims=True))

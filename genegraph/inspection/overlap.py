@@ -101,7 +101,7 @@ def _advice(adata: "AnnData", graph: GeneGraph, shared: NDArray[np.bool_]) -> st
         return strip_line()
     mine, theirs = describe_identifiers(names).kind, describe_identifiers(graph.genes).kind
     if theirs == "ensembl_protein":
-        return "table = read_stringdb(links, info)  # names the proteins by their genes' symbols"
+        return "graph = GeneGraph.from_interactions(read_stringdb(links, info))"
     if mine != theirs or len({n.upper() for n in names} & {n.upper() for n in known}):
         to = "ensembl" if theirs == "ensembl_gene" else "symbol"
         table = "orthologs.tsv" if mine == theirs else "names.tsv"
