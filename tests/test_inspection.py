@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 import genegraph
 from genegraph import GeneGCNClassifier, GeneGraph, expression_stored, inspect, read_stringdb
+from genegraph.datasets import complexes
 from genegraph.inspection import cell_reads
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -30,7 +31,7 @@ class Classifier(GeneGCNClassifier):
 def follow(line, adata, graph, told):
     """Types a line; returns cells, graph and what to tell the next inspection."""
     desk = {"adata": adata, "graph": graph, "genegraph": genegraph, "GeneGraph": GeneGraph}
-    desk |= {"GeneGCNClassifier": Classifier, "model": Classifier(graph)}
+    desk |= {"GeneGCNClassifier": Classifier, "model": a_model(graph, told)}
     exec(line, desk)
     model = desk["model"]
     told = told | getattr(model, "told", {})
@@ -39,10 +40,13 @@ def follow(line, adata, graph, told):
     return desk["adata"], model.graph, told | {"values": model.values, "depth": model.depth}
 
 
+def a_model(graph, told):
+    return Classifier(graph, **{name: told[name] for name in ("values", "depth") if name in told})
+
+
 def fit(adata, graph, told):
     told = {"labels": "cell_type", **told}
-    settings = {name: told[name] for name in ("values", "depth") if name in told}
-    model = Classifier(graph, **settings)
+    model = a_model(graph, told)
     return model.fit(adata, told["labels"], groups=told.get("batch"), layer=told.get("layer"))
 
 
@@ -73,6 +77,13 @@ def scaled_with_counts_in_a_layer(a, g):
 def scaled_with_counts_in_raw(a, g):
     a.raw = a.copy()
     a.X = a.X.toarray() - 5
+
+
+def scaled_with_logarithms_in_raw(a, g):
+    X = a.X.toarray()
+    a.X = np.log1p(10_000 * X / X.sum(1, keepdims=True))
+    a.raw = a.copy()
+    a.X = a.X - a.X.mean(0)
 
 
 def scaled_alone(a, g):
@@ -203,6 +214,7 @@ def depth_less_than_the_counts(a, g):
 ERRORS = {
     scaled_with_counts_in_a_layer: ("values", "scaled"),
     scaled_with_counts_in_raw: ("values", "scaled"),
+    scaled_with_logarithms_in_raw: ("values", "scaled"),
     scaled_alone: ("values", "scaled"),
     infinite: ("values", "NaN or infinite"),
     one_gene_not_measured: ("values", "120 NaN"),
@@ -275,10 +287,33 @@ def test_a_table_as_graph_is_refused_in_the_words_of_fit(adata):
     assert inspect(adata, graph).ok
 
 
-def test_a_normalised_graph_is_refused(adata, graph):
-    assert "already normalised" in rows(inspect(adata, graph.normalize("sym")), "error").iloc[0, 2]
-    with pytest.raises(ValueError, match="already normalised"):
-        Classifier(graph.normalize("sym")).fit(adata, "cell_type")
+@pytest.mark.parametrize("num_genes", [12, 10])
+def test_a_normalised_graph_is_refused_in_the_words_of_fit(adata, graph, num_genes):
+    adata = adata[:, :num_genes].copy()
+    errors = rows(inspect(adata, graph.normalize("sym"), "cell_type"), "error")
+    with pytest.raises(ValueError, match="normalised") as raised:
+        fit(adata, graph.normalize("sym"), {})
+    assert errors["finding"].tolist() == [str(raised.value)]
+    assert "without normalize()" in errors["advice"].item()
+
+
+def test_following_the_lines_leads_to_a_fit():
+    scanpy = pytest.importorskip("scanpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adata = scanpy.datasets.pbmc68k_reduced()  # scaled; logarithms of some genes in raw
+    graph = GeneGraph.from_interactions(complexes())
+    told, lines = {"labels": "bulk_label"}, []
+    while not (seen := inspect(adata, graph, **told)).ok and len(lines) < 5:
+        lines.append(rows(seen, "error")["advice"].iloc[0])
+        adata, graph, told = follow(lines[-1], adata, graph, told)
+    assert seen.ok
+    assert lines == [
+        "adata = adata.raw.to_adata()",
+        "model = GeneGCNClassifier(graph, values='log1p')",
+        "model.fit(adata, 'bulk_labels')",
+    ]
+    fit(adata, graph, told)
 
 
 def test_a_transposed_matrix_is_turned(adata, graph):
@@ -308,6 +343,10 @@ def dates(a, g):
 
 def many_dates(a, g):
     a.var_names = [f"{i}-Mar" for i in range(1, 10)] + ["G0", "G1", "G2"]
+
+
+def spaces(a, g):
+    a.var_names = [f"{name} " if name < "G2" else name for name in a.var_names]
 
 
 def a_single_cell(a, g):
@@ -345,6 +384,7 @@ WARNINGS = {
     empty_cells: ("values", "2 of 120 cells hold nothing but zeros"),
     dates: ("genes", "2 names were mangled by a spreadsheet: '2-Sep', '44622'"),
     many_dates: ("genes", "9 names were mangled"),
+    spaces: ("genes", "4 names have spaces around"),
     a_single_cell: ("labels", "1 class has a single cell"),
     few_cells: ("labels", "1 class has fewer than 10 cells"),
     no_type: ("labels", "'nan' would be learned"),
@@ -588,17 +628,98 @@ def test_fit_works_exactly_where_no_error_was_found(seed, adata, graph):
             assert seen.ok, str(seen)
 
 
+def logarithms(a):
+    X = a.X.toarray()
+    a.X = np.log1p(10_000 * X / X.sum(1, keepdims=True))
+
+
+def some_genes_of_logarithms(a):
+    logarithms(a)
+    a.X[:, 0] = 0
+    return {"values": "log1p"}
+
+
+def whole_numbers(a):
+    a.X = a.X.astype("int64")
+
+
+def ones_and_zeros(a):
+    a.X = a.X > 5
+    a.X = a.X.astype("float32")
+
+
+def numbered_classes(a):
+    a.obs["cell_type"] = np.repeat([3, 5, 7], 40)
+
+
+def numbered_categories(a):
+    a.obs["cell_type"] = pd.Categorical(np.repeat([3, 5, 7], 40), categories=[3, 5, 7, 9])
+
+
+def truths(a):
+    a.obs["cell_type"] = [True, False] * 60
+
+
+def numbered_batches(a):
+    a.obs["batch"] = [1.0, 2.0] * 60
+
+
+def by_genes(a):
+    a.X = a.X.tocsc()
+
+
+def features(a):
+    a.X = a.X.toarray() - 3.25
+    return {"values": "features", "graph": None}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "form",
+    [
+        logarithms,
+        some_genes_of_logarithms,
+        whole_numbers,
+        ones_and_zeros,
+        numbered_classes,
+        numbered_categories,
+        truths,
+        numbered_batches,
+        by_genes,
+        features,
+    ],
+    ids=lambda form: form.__name__,
+)
+def test_what_is_found_good_can_be_fitted(form, adata, graph):
+    told = form(adata) or {}
+    graph = told.pop("graph", graph)
+    told = {"labels": "cell_type", "batch": "batch", **told}
+    seen = inspect(adata, graph, **told)
+    assert seen.ok, str(seen)
+    model = fit(adata, graph, told)
+    assert model.values_ == seen.values
+    assert model.target_sum_ == seen.target_sum
+    assert {str(label) for label in model.classes_} == set(seen.classes)
+
+
+def test_proteins_as_genes_of_the_graph_ask_for_the_info_file(adata, graph):
+    proteins = GeneGraph([f"ENSP000000000{i:02}" for i in range(12)], graph.edge_index)
+    line = rows(inspect(adata, proteins), "error")["advice"].item()
+    assert line == "graph = GeneGraph.from_interactions(read_stringdb(links, info))"
+
+
 def test_only_some_cells_are_searched_for_reads(adata, graph, monkeypatch):
     X = adata.X.toarray()
     adata.X = np.log1p(10_000 * X / X.sum(1, keepdims=True))
-    monkeypatch.setattr(cell_reads, "CELLS", 7)
+    monkeypatch.setattr(cell_reads, "RUNS", 3)
+    monkeypatch.setattr(cell_reads, "RUN", 4)
     asked = []
     count = cell_reads.count_cells
     monkeypatch.setattr(
         cell_reads, "count_cells", lambda X, *rest: asked.append(X.shape[0]) or count(X, *rest)
     )
     assert inspect(adata, graph).target_sum == pytest.approx(10_000, rel=1e-3)
-    assert asked == [7]
+    assert asked == [12]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real files are not beside the repository")

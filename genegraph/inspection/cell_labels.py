@@ -74,7 +74,7 @@ def look_at_labels(asked: Asked, found: Findings) -> dict[str, int] | None:
 
 def likely_column(adata: "AnnData", words: Sequence[str], but: str | None = None) -> str | None:
     """The column of ``obs`` that divides the cells, by the first of some words in its name."""
-    names = [name for name in map(str, adata.obs.columns) if name != but]
+    names = [name for name in adata.obs.columns if isinstance(name, str) and name != but]
     for word in words:
         for name in sorted(names, key=lambda name: (name.lower() != word, len(name))):
             if word in name.lower() and 1 < adata.obs[name].nunique() <= adata.n_obs / 2:

@@ -9,10 +9,11 @@ from genegraph.expression_matrix import AnyMatrix, take_rows
 from genegraph.expression_values import Kind
 from genegraph.inspection.asked import Asked
 from genegraph.inspection.findings import Findings
-from genegraph.inspection.other_counts import depth_column, other_counts, use_other_counts
+from genegraph.inspection.other_values import depth_column, other_values
 
-CELLS = 2_000
-"""Reads are looked for behind the logarithms of so many cells, spread over all."""
+RUNS, RUN = 20, 100
+"""Reads are looked for behind the logarithms of so many runs of so many cells, spread over all: on
+disk, cells that lie apart cost a seek each."""
 
 
 def look_at_reads(
@@ -44,7 +45,7 @@ def look_at_reads(
         )
     elif kind == "log1p":
         found.add("info", "values", f"log1p of normalised counts, {extent}.")
-    line = "" if kind == "counts" else use_other_counts(asked)
+    place, line = ("", "") if kind == "counts" else other_values(asked, "counts")
     if isinstance(counted, np.ndarray):
         found.add(
             "warning",
@@ -55,7 +56,7 @@ def look_at_reads(
             line or _depth_line(asked),
         )
     elif line:
-        found.add("info", "values", f"{other_counts(asked)[0]} holds raw counts.", line)
+        found.add("info", "values", f"{place} holds raw counts.", line)
     return counted.target_sum if isinstance(counted, CountedCells) else None
 
 
@@ -77,4 +78,6 @@ def _depth_line(asked: Asked) -> str:
 
 
 def _some_rows(X: AnyMatrix) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, X.shape[0] - 1, CELLS).astype(np.int64))
+    starts = np.linspace(0, max(0, X.shape[0] - RUN), RUNS).astype(np.int64)
+    rows: NDArray[np.int64] = np.unique(starts[:, None] + np.arange(RUN))
+    return rows[: np.searchsorted(rows, X.shape[0])]

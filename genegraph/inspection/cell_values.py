@@ -12,7 +12,7 @@ from genegraph.expression_values import Kind, Summary, check_values, summarise
 from genegraph.inspection.asked import Asked
 from genegraph.inspection.cell_reads import look_at_reads, shows_reads
 from genegraph.inspection.findings import Findings
-from genegraph.inspection.other_counts import use_other_counts
+from genegraph.inspection.other_values import other_values
 from genegraph.interactions.wording import some_of
 
 
@@ -102,8 +102,10 @@ def _without_infinite(asked: Asked, X: AnyMatrix) -> str:
 
 def _say_what(asked: Asked, X: AnyMatrix, summary: Summary) -> str:
     """The line for values that are not of the kind that was said, or of none that is known."""
-    if line := use_other_counts(asked):
-        return line
+    for kind in ("counts", "log1p"):
+        place, line = other_values(asked, kind)
+        if place and (kind == "counts" or summary.lowest < 0):
+            return line
     if summary.lowest < 0:
         return asked.model_line(values="features", graph=None)
     if asked.values != "auto" and _is(X, "auto", asked):

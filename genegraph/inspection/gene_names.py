@@ -43,6 +43,15 @@ def look_at_names(adata: "AnnData", found: Findings) -> str:
             "be transposed.",
             "adata = adata.T.copy()",
         )
+    blank = [name for name in names if name != name.strip()]
+    if blank:
+        found.add(
+            "warning",
+            "genes",
+            f"{counted(len(blank), 'name has', 'names have')} spaces around and match no other: "
+            f"{some_of(blank)}.",
+            "adata.var_names = adata.var_names.str.strip()",
+        )
     if report.dates:
         found.add(
             "warning",

@@ -1,12 +1,14 @@
 """How the genes of cells and of a graph meet."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genegraph.classifier import GeneGCNClassifier
+from genegraph.classifier_checks import check_options
+from genegraph.classifier_network import align_graph
 from genegraph.graph import GeneGraph
 from genegraph.inspection.asked import Asked
 from genegraph.inspection.findings import Findings
@@ -35,31 +37,21 @@ def look_at_overlap(
     if graph is None:
         found.add("info", "graph", "none was given.", "genegraph.inspect(adata, graph)")
         return None
-    if not isinstance(graph, GeneGraph):
-        found.add(
-            "error",
-            "graph",
-            f"'graph' must be a GeneGraph or None (got {type(graph).__name__}).",
-            "graph = GeneGraph.from_interactions(graph)",
-        )
+    model = GeneGCNClassifier(graph)
+    model.feature_names_in_ = list(dict.fromkeys(names))  # one named twice is told of elsewhere
+
+    def has_options() -> bool:
+        check_options(model)
+        return True
+
+    if not found.refused("graph", "graph = GeneGraph.from_interactions(graph)", has_options):
         return None
     kind = describe_identifiers(graph.genes).in_words if graph.genes else "none"
     found.add("info", "graph", f"{graph.num_genes:,} genes, {kind}: {some_of(graph.genes)}.")
-    if graph.normalization is not None:
-        found.add(
-            "error",
-            "graph",
-            f"The graph is already normalised (got {graph!r}), and fit normalises it after it was "
-            "matched to the genes: pass the graph as it was before normalize().",
-        )
-        return None
     known = set(graph.genes)
     shared = np.array([name in known for name in names], dtype=bool)
-    # A name that is there twice has no place in a graph; its findings are told elsewhere.
-    different = list(dict.fromkeys(names))
-    aligned = found.refused(
-        "graph", lambda: _advice(adata, different, graph, shared), lambda: graph.align(different)
-    )
+    found.refused("graph", lambda: _advice(adata, graph, shared), lambda: align_graph(model))
+    aligned = model.graph_
     seen: dict[str, float] = {
         "genes": graph.num_genes,
         "shared": int(shared.sum()),
@@ -86,17 +78,18 @@ def look_at_overlap(
             "warning",
             "graph",
             "No two genes of the cells have an edge, so the graph changes nothing.",
-            _advice(adata, different, graph, shared),
+            _advice(adata, graph, shared),
         )
     elif line := _better_names(adata, graph, shared):
         found.add("info", "graph", "Other names would find more genes in the graph.", line)
     return seen
 
 
-def _advice(
-    adata: "AnnData", names: Sequence[str], graph: GeneGraph, shared: NDArray[np.bool_]
-) -> str:
+def _advice(adata: "AnnData", graph: GeneGraph, shared: NDArray[np.bool_]) -> str:
     """The line for genes that are not in the graph."""
+    names = [str(name) for name in adata.var_names]
+    if graph.normalization is not None:
+        return "graph = GeneGraph.from_interactions(table)  # without normalize(), which fit does"
     if "" in names:
         return 'adata = adata[:, adata.var_names != ""].copy()'
     known = set(graph.genes)
@@ -108,7 +101,7 @@ def _advice(
         return strip_line()
     mine, theirs = describe_identifiers(names).kind, describe_identifiers(graph.genes).kind
     if theirs == "ensembl_protein":
-        return "table = read_stringdb(links, info)  # names the proteins by their genes' symbols"
+        return "graph = GeneGraph.from_interactions(read_stringdb(links, info))"
     if mine != theirs or len({n.upper() for n in names} & {n.upper() for n in known}):
         to = "ensembl" if theirs == "ensembl_gene" else "symbol"
         table = "orthologs.tsv" if mine == theirs else "names.tsv"

@@ -9,6 +9,7 @@ from genegraph.expression_matrix import AnyMatrix
 from genegraph.expression_stored import StoredMatrix
 from genegraph.inspection.asked import Asked
 from genegraph.inspection.findings import Findings
+from genegraph.interactions.wording import counted, some_of
 
 MEBIBYTE = 2**20
 LARGE = 64 * MEBIBYTE
@@ -23,6 +24,14 @@ def look_at_storage(asked: Asked, X: AnyMatrix | None, found: Findings) -> str:
         X: The matrix as ``fit`` reads it; None if it cannot.
         found: Where findings go.
     """
+    if not asked.adata.obs_names.is_unique:
+        twice = asked.adata.obs_names[asked.adata.obs_names.duplicated()].unique()
+        found.add(
+            "info",
+            "cells",
+            f"{counted(len(twice), 'name')} of cells there more than once: {some_of(twice)}.",
+            "adata.obs_names_make_unique()",
+        )
     if X is None:
         return "unreadable"
     raw = asked.adata.X if asked.layer is None else asked.adata.layers[asked.layer]
