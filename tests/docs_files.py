@@ -55,8 +55,8 @@ def _write(path: Path, table: pd.DataFrame, sep: str) -> None:
 
 
 def _write_biogrid(folder: Path, table: Path) -> None:
-    with zipfile.ZipFile(folder / "BIOGRID-ORGANISM-4.4.240.tab3.zip", "w") as archive:
-        archive.write(table, table.name)
+    with zipfile.ZipFile(folder / "BIOGRID-ORGANISM-5.0.261.tab3.zip", "w") as archive:
+        archive.write(table, table.name.replace("4.4.240", "5.0.261"))
 
 
 def _write_cells(folder: Path, cells: anndata.AnnData) -> None:

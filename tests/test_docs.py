@@ -13,7 +13,7 @@ from genegraph.recipe import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if blocks_of(page)]
-MODULES = ["genegraph", "genegraph.nn", "genegraph.datasets"]
+MODULES = ["genegraph", "genegraph.nn", "genegraph.datasets", "genegraph.downloads"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_every_block_of_a_page_runs(page, files, tmp_path, monkeypatch):
     pytest.importorskip("scanpy")
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("GENEGRAPH_CACHE_DIR", str(tmp_path))  # so that nothing is fetched
     # Whether the calls are right shows in a few steps; what they are worth is measured elsewhere.
     monkeypatch.setattr(Recipe, "epochs", lambda self, num_cells: 2)
     run_page(page)
