@@ -25,7 +25,7 @@ myst_heading_anchors = 3
 
 html_theme = "sphinx_book_theme"
 html_title = f"genegraph {__version__}"
-html_theme_options = {"show_navbar_depth": 1, "home_page_in_toc": True}
+html_theme_options = {"home_page_in_toc": True, "navbar_persistent": []}
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False  # what torch says of ``forward`` is no news
