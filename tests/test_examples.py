@@ -82,3 +82,24 @@ def test_reproduce_writeup_runs(capsys):
     assert table["accuracy"].between(0, 100).all()
     assert table.index.tolist() == list(example.SYSTEMS)
     assert "60 of 300 genes interact" in capsys.readouterr().out
+
+
+def test_pyg_network_runs():
+    example = load("pyg_network")
+    found = example.main(epochs=2)
+    assert found.keys() == example.LAYERS.keys()
+    assert all(0 <= accuracy <= 1 for accuracy in found.values())
+
+
+def test_scikit_learn_runs():
+    scores, table = load("scikit_learn").main(max_epochs=2)
+    assert scores.shape == (4,)
+    assert (scores > 0.25).all()  # four types: better than chance
+    assert table["graph"].tolist() == ["real", "rewired", "none"]
+
+
+def test_examples_are_short_and_have_a_main():
+    for path in EXAMPLES.glob("*.py"):
+        text = path.read_text()
+        assert 30 <= text.count("\n") <= 80, path.name
+        assert "\ndef main(" in text, path.name
