@@ -26,6 +26,7 @@ ORDER = [
     {"classifier_checks"},
     {"classifier_fit"},
     {"classifier"},
+    {"explain"},
     {"simulation"},
     {"datasets", "plotting"},
     {"demo", "cli", "__main__"},
