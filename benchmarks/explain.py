@@ -16,6 +16,10 @@ planted edges were rewired, so that nothing is there to be found.  Decoys come i
 Genes are ranked for each class by importance; planted are those of modules that are more active
 in it than in the mean class, by a standard deviation or more.  ``faithfulness`` are areas
 of deletion and insertion curves, by importance and in random orders.
+
+The learned graph is asked the same, of networks with attention: whether planted edges of the prior
+get more attention than decoys, and whether the pairs that are learned but not in the prior join
+genes of one module more often than chance does.
 """
 
 from __future__ import annotations
@@ -36,14 +40,28 @@ from sklearn.metrics import average_precision_score
 
 from genegraph import GeneGCNClassifier, GeneGraph, read_stringdb
 from genegraph.datasets import simulate
-from genegraph.explain import edge_importance, faithfulness, gene_importance, over_classes
+from genegraph.explain import (
+    attention,
+    edge_importance,
+    faithfulness,
+    gene_importance,
+    over_classes,
+)
 from genegraph.rewire import rewire_pairs
 
 STUDIES = {
     "faint": {"effect": 0.35, "zeros": 0.9, "n_cells": 1_500},
     "clear": {"effect": 0.7, "zeros": 0.8, "n_cells": 3_000},
 }
-PRIORS = (("same degree", False), ("same degree", True), ("any genes", False))
+ATTENTION = {
+    "full": {"attention": "full", "gene_aware": True},
+    "edges": {"attention": "edges", "gene_aware": True},
+    "shared": {"attention": "shared"},
+}
+PARTS = ("importance", "attention")
+PRIORS = tuple(
+    (decoys, rewired) for decoys in ("same degree", "any genes") for rewired in (False, True)
+)
 Pairs = NDArray[np.int64]
 
 
@@ -51,6 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs every study, prior and seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", nargs="+", choices=STUDIES, default=list(STUDIES))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--genes", type=int, default=2_000)
     parser.add_argument("--interacting", type=int, default=400)
@@ -67,10 +86,14 @@ def main(argv: list[str] | None = None) -> None:
     for name in args.studies:
         for seed in args.seeds:
             cells, planted, faint = _study(name, seed, args)
-            for decoys, rewired in PRIORS:
+            key = {"study": name, "seed": seed}
+            for decoys, rewired in PRIORS if "importance" in args.parts else ():
                 result = _run(cells, planted, faint, decoys, rewired, seed, args)
-                key = {"study": name, "seed": seed, "decoys": decoys, "rewired": rewired}
-                record(args.results, "cpu", benchmark="explain", **key, **result)
+                this = {**key, "decoys": decoys, "rewired": rewired}
+                record(args.results, "cpu", benchmark="explain", **this, **result)
+            for kind in ATTENTION if "attention" in args.parts else ():
+                result = _learned(cells, planted, kind, seed, args)
+                record(args.results, "cpu", benchmark="attention", **key, kind=kind, **result)
 
 
 def _study(name: str, seed: int, args: argparse.Namespace) -> tuple[AnnData, Pairs, Pairs]:
@@ -110,11 +133,7 @@ def _run(
     rng = np.random.default_rng(seed)
     others = faint if decoys == "any genes" else _rewired(planted, cells.n_vars, rng, planted)
     true = _rewired(planted, cells.n_vars, rng, others) if rewired else planted
-    edges = np.concatenate([true, others], axis=1)
-    graph = GeneGraph(cells.var_names, np.concatenate([edges, edges[::-1]], axis=1))
-    train, test = cells[: len(cells) * 2 // 3].copy(), cells[len(cells) * 2 // 3 :].copy()
-    options = {"max_epochs": args.epochs, "random_state": seed, "verbose": False}
-    model = GeneGCNClassifier(graph, **options).fit(train, "cell_type")
+    model, train, test = _fitted(cells, true, others, seed, args)
     how = {"max_cells": args.max_cells}
     start = time.perf_counter()
     of_edges = edge_importance(model, test, steps=args.steps, **how)
@@ -135,19 +154,55 @@ def _run(
     return result
 
 
+def _fitted(
+    cells: AnnData, true: Pairs, others: Pairs, seed: int, args: argparse.Namespace, **options: Any
+) -> tuple[GeneGCNClassifier, AnnData, AnnData]:
+    """Returns a classifier, the cells it learned from, and others."""
+    edges = np.concatenate([true, others], axis=1)
+    graph = GeneGraph(cells.var_names, np.concatenate([edges, edges[::-1]], axis=1))
+    train, test = cells[: len(cells) * 2 // 3].copy(), cells[len(cells) * 2 // 3 :].copy()
+    options |= {"max_epochs": args.epochs, "random_state": seed, "verbose": False}
+    return GeneGCNClassifier(graph, **options).fit(train, "cell_type"), train, test
+
+
+def _learned(
+    cells: AnnData, planted: Pairs, kind: str, seed: int, args: argparse.Namespace
+) -> dict[str, Any]:
+    """What attention makes of planted edges and decoys of the same degree, and of other pairs."""
+    decoys = _rewired(planted, cells.n_vars, np.random.default_rng(seed), planted)
+    model, _, test = _fitted(cells, planted, decoys, seed, args, **ATTENTION[kind])
+    start = time.perf_counter()
+    table = attention(model, test, max_cells=args.max_cells)
+    seconds = time.perf_counter() - start
+    table = table[table["class"] == "all"]
+    one, two, is_true = _marked(table, "source", "target", planted, cells)
+    inside = table["in_prior"].to_numpy()
+    module = cells.var["module"].cat.codes.to_numpy()
+    joined = (module[one] == module[two]) & (module[one] >= 0)
+    sizes = np.bincount(module[module >= 0])
+    learned = ~inside & table["in_top_k"].to_numpy()
+    result = {
+        "planted_in_prior": average_precision_score(is_true[inside], table["attention"][inside]),
+        "prevalence": is_true[inside].mean(),
+        "prior_in_top_10": table["in_top_k"][inside].mean(),
+        "pairs_in_one_module": (sizes * (sizes - 1)).sum() / (cells.n_vars * (cells.n_vars - 1)),
+    }
+    if learned.any():
+        result["learned_in_one_module"] = joined[learned].mean()
+        result["sources_learned"] = len(np.unique(one[learned]))
+    accuracy = model.score(test, "cell_type")
+    return {**_rounded(accuracy=accuracy, **result), "seconds_of_attention": round(seconds, 1)}
+
+
 def _rewired(pairs: Pairs, num_genes: int, rng: np.random.Generator, beside: Pairs) -> Pairs:
     return rewire_pairs(pairs, num_genes, rng, beside=beside)
 
 
 def _of_edges(table: pd.DataFrame, true: Pairs, train: AnnData) -> dict[str, float]:
     """Areas under the precision-recall curve of the planted edges."""
-    place = {gene: i for i, gene in enumerate(train.var_names)}
-    keys = {frozenset(pair) for pair in true.T.tolist()}
 
-    def marked(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64], Any]:
-        one, two = (rows[side].map(place).to_numpy() for side in ("gene_a", "gene_b"))
-        pairs = zip(one.tolist(), two.tolist(), strict=True)
-        return one, two, np.array([frozenset(pair) in keys for pair in pairs])
+    def marked(rows: pd.DataFrame) -> tuple[Any, Any, Any]:
+        return _marked(rows, "gene_a", "gene_b", true, train)
 
     overall = over_classes(table)
     one, two, is_true = marked(overall)
@@ -165,8 +220,20 @@ def _of_edges(table: pd.DataFrame, true: Pairs, train: AnnData) -> dict[str, flo
         importance_in_one_class=np.mean([part["importance"] for part in by_class]),
         specific_in_one_class=np.mean([part["specific"] for part in by_class]),
         first_100=is_true[:100].mean(),
+        first_100_by_agreement=is_true[np.argsort(-overall["agreement"].to_numpy())[:100]].mean(),
         coexpression=average_precision_score(is_true, _correlation(train)[one, two]),
     )
+
+
+def _marked(
+    table: pd.DataFrame, one: str, other: str, true: Pairs, cells: AnnData
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Returns the positions of a table's genes, and which pairs are among the true ones."""
+    place = {gene: i for i, gene in enumerate(cells.var_names)}
+    a, b = (table[side].map(place).to_numpy() for side in (one, other))
+    keys = {frozenset(pair) for pair in true.T.tolist()}
+    pairs = zip(a.tolist(), b.tolist(), strict=True)
+    return a, b, np.array([frozenset(pair) in keys for pair in pairs])
 
 
 def _correlation(train: AnnData) -> NDArray[np.float64]:

@@ -55,9 +55,8 @@ def rows_of_edges(
         prior: Whose edges are listed too.
     """
     source, target, weight = edges
-    known = set((target * len(names) + source).tolist())
     keys = prior.target * len(names) + prior.source
-    without = np.array([key not in known for key in keys.tolist()], dtype=bool)
+    without = np.isin(keys, target * len(names) + source, invert=True)
     source = np.concatenate([source, prior.source[without]])
     target = np.concatenate([target, prior.target[without]])
     weight = np.concatenate([weight, np.zeros(int(without.sum()))])

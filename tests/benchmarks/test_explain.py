@@ -19,6 +19,10 @@ def test_one_small_step(script, tmp_path):
         ).split()
     )
     rows = [json.loads(line) for line in results.read_text().splitlines()]
+    learned = [row for row in rows if row["benchmark"] == "attention"]
+    rows = [row for row in rows if row["benchmark"] == "explain"]
+    assert [row["kind"] for row in learned] == list(script.ATTENTION)
+    assert all(0 < row["planted_in_prior"] <= 1 for row in learned)
     assert [(row["decoys"], row["rewired"]) for row in rows] == list(script.PRIORS)
     for row in rows:
         assert row["edges"]["prevalence"] == pytest.approx(0.5, abs=0.05)

@@ -92,3 +92,14 @@ def test_what_is_not_there_cannot_be_taken_away(adata, counted_model, linear_mod
         knock_out(counted_model, adata, genes="G0")
     with pytest.raises(ValueError, match="must use a prior graph"):
         knock_out(linear_model, X, edges=[("0", "1")])
+
+
+def test_cells_on_disk_are_explained_as_in_memory(adata, counted_model, tmp_path):
+    anndata = pytest.importorskip("anndata")
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    for groupby in (None, "cell_type"):
+        theirs = knock_out(counted_model, adata, genes=["G0"], groupby=groupby)
+        ours = knock_out(counted_model, backed, genes=["G0"], groupby=groupby)
+        np.testing.assert_allclose(ours["after"], theirs["after"], atol=1e-6)
+    backed.file.close()
