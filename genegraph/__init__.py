@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genegraph.version import __version__
 
 if TYPE_CHECKING:
-    from genegraph import controls, datasets, pl
+    from genegraph import controls, datasets, explain, pl
     from genegraph.classifier import GeneGCNClassifier
     from genegraph.gene_mapping import map_genes
     from genegraph.graph import GeneGraph
@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "controls",
     "datasets",
+    "explain",
     "inspect",
     "map_genes",
     "pl",
@@ -31,7 +32,7 @@ __all__ = [
     "read_stringdb",
 ]
 
-_PARTS = ("controls", "datasets", "pl")
+_PARTS = ("controls", "datasets", "explain", "pl")
 _HOMES = {
     "GeneGCNClassifier": "classifier",
     "GeneGraph": "graph",

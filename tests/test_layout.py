@@ -30,6 +30,7 @@ ORDER = [
     {"classifier"},
     {"controls"},
     {"inspection", "gene_mapping_report", "gene_mapping"},
+    {"explain"},
     {"simulation"},
     {"datasets"},
     {"demo", "cli", "__main__"},
