@@ -68,6 +68,10 @@ class CellRows(Dataset[Rows]):
         """Returns the cells of a window; the expression of those ``held`` is in memory."""
         return CellRows(HeldRows(self.X, window.rows, held), *self._known_of(window.rows))
 
+    def take(self, rows: NDArray[np.int64]) -> CellRows:
+        """Returns some of the cells, in memory."""
+        return CellRows(self.X[rows], *self._known_of(rows))
+
     def _known_of(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
         """Returns class, depth and fold of some of the cells, each None where not known."""
         y, depth, fold = (p if p is None else p[rows] for p in (self.y, self.depth, self.fold))

@@ -66,17 +66,31 @@ def write_networkx(g: "nx.Graph", path: str | os.PathLike[str]) -> None:
         ...     print(nx.read_graphml(f"{folder}/path.graphml"))
         Graph with 3 nodes and 2 edges
     """
+    formats = {".graphml": as_graphml, ".cyjs": as_cytoscape}
+    suffix = Path(path).suffix
+    if suffix not in formats:
+        raise ValueError(f"A graph is written as .graphml or .cyjs (got {Path(path).name!r}).")
+    write_whole(path, formats[suffix](g))
+
+
+def as_graphml(g: "nx.Graph") -> bytes:
+    """Returns a networkx graph as a GraphML file."""
     import networkx as nx
 
-    suffix = Path(path).suffix
-    if suffix == ".graphml":
-        content = BytesIO()
-        nx.write_graphml(g, content)
-        write_whole(path, content.getvalue())
-    elif suffix == ".cyjs":
-        write_whole(path, json.dumps(nx.cytoscape_data(g)).encode())
-    else:
-        raise ValueError(f"A graph is written as .graphml or .cyjs (got {Path(path).name!r}).")
+    content = BytesIO()
+    nx.write_graphml(g, content)
+    return content.getvalue()
+
+
+def as_cytoscape(g: "nx.Graph") -> bytes:
+    """Returns a networkx graph as Cytoscape's JSON.
+
+    Raises:
+        ValueError: If an attribute is not finite, which JSON cannot say.
+    """
+    import networkx as nx
+
+    return json.dumps(nx.cytoscape_data(g), indent=1, allow_nan=False).encode()
 
 
 def plain_json(provenance: Any) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from genegraph.files import write_whole
+from genegraph.graph_convert import as_cytoscape, as_graphml
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -81,9 +82,7 @@ def write_graphml(table: pd.DataFrame, path: str | os.PathLike[str], **options: 
         path: The file.
         options: Of :func:`to_networkx`.
     """
-    import networkx as nx
-
-    nx.write_graphml(to_networkx(table, **options), Path(path))
+    write_whole(path, as_graphml(to_networkx(table, **options)))
 
 
 def write_cytoscape(table: pd.DataFrame, path: str | os.PathLike[str], **options: Any) -> None:
@@ -94,10 +93,7 @@ def write_cytoscape(table: pd.DataFrame, path: str | os.PathLike[str], **options
         path: The file.
         options: Of :func:`to_networkx`.
     """
-    import networkx as nx
-
-    data = nx.cytoscape_data(to_networkx(table, **options))
-    Path(path).write_text(json.dumps(data, indent=1, allow_nan=False), encoding="utf-8")
+    write_whole(path, as_cytoscape(to_networkx(table, **options)))
 
 
 def gene_lists(

@@ -69,7 +69,7 @@ class Subject:
 
     def batches(self, rows: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Any]]:
         """Yields expression ``[num_cells, num_genes]`` and depth of cells, batch after batch."""
-        cells = self.cells if rows is None else self.cells.read(rows)
+        cells = self.cells if rows is None else self.cells.take(rows)
         for batch in CellLoader(cells, self.model.batch_size):
             x, depth = cell_inputs(batch, self.device)
             if depth is not None:
