@@ -86,6 +86,7 @@ def test_help_imports_nothing_heavy():
         ["fetch", "string"],
         ["fetch", "biogrid"],
         ["inspect"],
+        ["explain"],
         ["fit"],
         ["predict"],
         ["annotate"],
@@ -449,3 +450,61 @@ def test_inspect_says_what_fit_would(files, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is False
     assert any("kind" in finding["finding"] for finding in found["findings"])
+
+
+def explain(files, out, *more):
+    words = ("explain", files / "query.h5ad", "--model", files / "m.genegraph")
+    return run(*words, "--out", files / out, *more)
+
+
+@pytest.fixture
+def fitted(files):
+    pytest.importorskip("captum")
+    assert fit(files, "--edges", files / "edges.tsv") == 0
+    return files
+
+
+def test_explain_writes_what_speaks_for_each_type(fitted, capsys):
+    assert explain(fitted, "genes.csv") == 0
+    table = pd.read_csv(fitted / "genes.csv")
+    # What a type has speaks for it, and what it lacks.
+    best = table.sort_values("importance").groupby("class")["gene"].last()
+    assert best["B cell"] in GENES[:3]
+    assert best["T cell"] in GENES[3:]
+    assert "CD79A" in capsys.readouterr().out
+    few = ("--what", "edges", "--label", "B cell", "--top", 1, "--by", "cell_type")
+    assert explain(fitted, "edges.csv", *few) == 0
+    edges = pd.read_csv(fitted / "edges.csv")
+    assert edges["class"].tolist() == ["B cell"]
+    assert edges["in_prior"].all()
+
+
+@pytest.mark.parametrize("out", ["edges.graphml", "edges.cyjs", "edges.png"])
+def test_explain_writes_networks_and_pictures(fitted, out):
+    assert explain(fitted, out, "--what", "edges", "--label", "T cell") == 0
+    if out == "edges.graphml":
+        assert set(nx.read_graphml(fitted / out).edges) == {
+            ("CD79A", "CD79B"),
+            ("CD79A", "MS4A1"),
+            ("CD3D", "CD3E"),
+        }
+    assert (fitted / out).stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "match"),
+    [
+        (("a.txt",), 2, "must end in .csv, .graphml"),
+        (("a.graphml",), 2, "--what edges"),
+        (("a.png", "--what", "edges"), 2, "name it: --label"),
+        (("a.csv", "--label", "NK"), 1, "--label must be one of ['B cell', 'T cell']"),
+        (("a.csv", "--what", "attention"), 1, "attention"),
+        (("a.csv", "--by", "kind"), 1, "kind"),
+    ],
+)
+def test_bad_input_of_explain_is_one_line(fitted, words, status, match, capsys):
+    capsys.readouterr()
+    assert explain(fitted, *words) == status
+    said = capsys.readouterr().err
+    assert match in said
+    assert said.count("\n") == 1

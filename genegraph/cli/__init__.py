@@ -8,12 +8,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from genegraph.cli import annotate, demo, fetch, fit, graph, inspect, predict
+from genegraph.cli import annotate, demo, explain, fetch, fit, graph, inspect, predict
 from genegraph.cli.output import Output
 from genegraph.cli.usage import UsageError
 from genegraph.version import __version__
 
-COMMANDS = (demo, fetch, inspect, graph, fit, predict, annotate)
+COMMANDS = (demo, fetch, inspect, graph, fit, predict, annotate, explain)
 
 # What a wrong file, value or device raises: told in one line, and in full with --debug.
 FAILURES = (ValueError, KeyError, OSError, ImportError, TypeError, RuntimeError)
