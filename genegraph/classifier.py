@@ -379,8 +379,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             adata: The cells to name, in memory or on disk.
             key: Writes ``obs[key]`` (categorical), ``obs[key + "_confidence"]`` (probability of
                 the most probable class), ``obs[key + "_novelty"]`` (see :meth:`novelty`),
-                ``obsm[key + "_proba"]`` (a DataFrame, one column a class), ``uns[key]`` (what
-                named them: version, graph, limits) and ``uns[key + "_colors"]``, as scanpy has it.
+                ``obsm[key + "_proba"]`` (one column a class), ``uns[key]`` (the ``classes``, in the
+                order of the columns, and what named the cells: version, graph, limits) and
+                ``uns[key + "_colors"]``, as scanpy has it.
             min_confidence: See :meth:`predict`.
             max_error: See :meth:`predict`.
             max_novelty: See :meth:`predict`.
@@ -419,9 +420,10 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             adata.uns[column + "_colors"] = colors
         adata.obs[key + "_confidence"] = proba.max(axis=1)
         adata.obs[key + "_novelty"] = novelty
-        columns = [str(label) for label in self.classes_]
-        adata.obsm[key + "_proba"] = pd.DataFrame(proba, index=adata.obs_names, columns=columns)
+        # No DataFrame: a file cannot hold a column whose name has a slash, as "CD4+/CD25 T Reg".
+        adata.obsm[key + "_proba"] = proba
         adata.uns[key] = {
+            "classes": [str(label) for label in self.classes_],
             "genegraph": __version__,
             "graph": "none" if self.graph_ is None else self.graph_.content_hash,
             "min_confidence": limits.min_confidence,

@@ -83,12 +83,24 @@ def test_annotations_come_back_from_a_file(model, adata, tmp_path):
     assert (back.obs["guess"] == adata.obs["guess"]).all()
     assert back.uns["guess"]["graph"] == model.graph_.content_hash
     assert back.uns["guess"]["max_novelty"] == 0.5
+    named = np.array(back.uns["guess"]["classes"])[back.obsm["guess_proba"].argmax(1)]
+    known = (back.obs["guess"] != "unknown").to_numpy()
+    assert (named[known] == back.obs["guess"].to_numpy(str)[known]).all()
     colors = list(back.uns["guess_colors"])
     assert len({to_rgb(color) for color in colors}) == 4
-    np.testing.assert_allclose(back.obsm["guess_proba"].to_numpy().sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(back.obsm["guess_proba"].sum(1), 1, rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")  # scanpy's
+def test_names_with_a_slash_are_written(model, adata, tmp_path, recwarn):
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str) + "/CD25"
+    model.fit(adata, "cell_type").annotate(adata)
+    adata.write_h5ad(tmp_path / "named.h5ad")
+    back = anndata.read_h5ad(tmp_path / "named.h5ad")
+    assert list(back.uns["genegraph"]["classes"]) == list(model.classes_)
+    assert not [w for w in recwarn if "slash" in str(w.message)]
+
+
 def test_scanpy_draws_with_our_colours(model, adata):
     scanpy = pytest.importorskip("scanpy")
     model.fit(adata, "cell_type")

@@ -183,8 +183,8 @@ def test_annotate_writes_labels_confidence_and_probabilities(adata, graph, tmp_p
     assert query.obs["ours"].cat.categories.tolist() == ["B cell", "NK cell", "T cell"]
     assert (query.obs["ours"].astype(str) == model.predict(query)).all()
     proba = query.obsm["ours_proba"]
-    assert proba.columns.tolist() == model.classes_.tolist()
-    assert np.array_equal(query.obs["ours_confidence"], proba.to_numpy().max(1))
+    assert query.uns["ours"]["classes"] == model.classes_.tolist()
+    assert np.array_equal(query.obs["ours_confidence"], proba.max(1))
     query.write_h5ad(tmp_path / "named.h5ad")
 
 

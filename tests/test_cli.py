@@ -508,3 +508,16 @@ def test_bad_input_of_explain_is_one_line(fitted, words, status, match, capsys):
     said = capsys.readouterr().err
     assert match in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("default:The cells lack")
+def test_warnings_are_told_in_one_line(files, capsys):
+    fit(files)
+    few = make_cells(20, seed=1)[:, GENES[:5]].copy()
+    few.write_h5ad(files / "few.h5ad")
+    capsys.readouterr()
+    words = ("predict", files / "few.h5ad", "--model", files / "m.genegraph")
+    assert run(*words, "--out", files / "few.csv") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("genegraph: warning: The cells lack 1 of the 6 genes")
+    assert said.count("\n") == 1

@@ -6,7 +6,9 @@ Every command is a thin layer over the Python API. Heavy imports wait inside the
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from genegraph.cli import annotate, demo, explain, fetch, fit, graph, inspect, predict
 from genegraph.cli.output import Output
@@ -47,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     output = Output(as_json=args.json)
     try:
-        status: int | None = args.command(args, output)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status: int | None = args.command(args, output)
     except KeyboardInterrupt:
         print("genegraph: interrupted", file=sys.stderr)
         return 130
@@ -85,7 +89,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _one_line(error: BaseException) -> str:
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Tells a warning as errors are told: whose line of code it was means nothing here."""
+    print(f"genegraph: warning: {_one_line(str(message))}", file=sys.stderr)
+
+
+def _one_line(error: BaseException | str) -> str:
     # str() of a KeyError is the repr of its message; an OSError has the message it was made for.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return " ".join(text.split()) or type(error).__name__
