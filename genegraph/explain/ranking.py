@@ -23,18 +23,27 @@ def rows_of_block(
         top_k: How many sources of each.
         prior: Whose edges are listed too.
     """
-    order = np.argsort(-weights, axis=1, kind="stable")
-    places = np.empty_like(order)
-    np.put_along_axis(places, order, np.arange(weights.shape[1])[None], axis=1)
-    listed = places < top_k
-    block = np.full(weights.shape[1], -1)
+    num_genes = weights.shape[1]
+    top = np.argpartition(-weights, min(top_k, num_genes) - 1, axis=1)[:, :top_k]
+    is_top = np.zeros(weights.shape, dtype=bool)
+    np.put_along_axis(is_top, top, True, axis=1)
+    listed = is_top.copy()
+    block = np.full(num_genes, -1)
     block[targets] = np.arange(len(targets))
     ours = block[prior.target] >= 0
     listed[block[prior.target[ours]], prior.source[ours]] = True
     row, source = np.nonzero(listed)
-    rank = places[row, source]
-    sides = (source, targets[row], weights[row, source], rank)
-    return _table(names, *sides, top_k, prior)
+    weight = weights[row, source]
+    ends = np.searchsorted(row, np.arange(len(targets) + 1))
+    # A few are listed: to count what is above each is faster than to sort all.
+    rank = np.concatenate(
+        [
+            (of_target > weight[first:last, None]).sum(axis=1)
+            for of_target, first, last in zip(weights, ends[:-1], ends[1:], strict=True)
+        ]
+    )
+    sides = (source, targets[row], weight, rank)
+    return _table(names, *sides, is_top[row, source], prior)
 
 
 def rows_of_edges(
@@ -66,8 +75,9 @@ def rows_of_edges(
     rank = np.arange(len(target)) - starts[target]
     listed = (rank < top_k) | prior.of(source, target)[1]
     listed &= np.isin(target, targets)
+    in_top_k = (rank < top_k) & (weight > 0)
     sides = (source[listed], target[listed], weight[listed], rank[listed])
-    return _table(names, *sides, top_k, prior)
+    return _table(names, *sides, in_top_k[listed], prior)
 
 
 def _table(
@@ -76,10 +86,10 @@ def _table(
     target: Integers,
     weight: Floats,
     rank: Integers,
-    top_k: int,
+    in_top_k: NDArray[np.bool_],
     prior: Prior,
 ) -> pd.DataFrame:
-    order = np.lexsort((rank, target))
+    order = np.lexsort((source, rank, target))
     source, target, weight, rank = source[order], target[order], weight[order], rank[order]
     prior_weight, in_prior = prior.of(source, target)
     return pd.DataFrame(
@@ -88,7 +98,7 @@ def _table(
             "target": names[target],
             "attention": weight,
             "rank": rank + 1,
-            "in_top_k": (rank < top_k) & (weight > 0),
+            "in_top_k": in_top_k[order],
             "prior_weight": prior_weight,
             "in_prior": in_prior,
         }
