@@ -708,6 +708,24 @@ def test_proteins_as_genes_of_the_graph_ask_for_the_info_file(adata, graph):
     assert line == "graph = GeneGraph.from_interactions(read_stringdb(links, info))"
 
 
+def test_the_table_asked_for_leads_to_the_kind_of_names_of_the_graph(adata, graph):
+    for names, to in (([7100 + i for i in range(12)], "entrez"), (range(12), "ensembl")):
+        form = "{}" if to == "entrez" else "ENSG0000000{:04}"
+        other = GeneGraph([form.format(i) for i in names], graph.edge_index)
+        line = rows(inspect(adata, other), "error")["advice"].item()
+        assert line == f'adata, report = genegraph.map_genes(adata, "{to}", "names.tsv")'
+
+
+def test_no_table_is_asked_for_where_it_would_not_help(adata, graph):
+    adata.var_names = [f"Other{i}" for i in range(11)] + ["G0"]
+    (found,) = rows(inspect(adata, graph), "warning").itertuples()
+    assert "Only 1 of the 12" in found.finding
+    assert found.advice == ""
+    adata.var_names = [f"g{i}" for i in range(12)]
+    line = rows(inspect(adata, graph), "error")["advice"].item()
+    assert line == 'adata, report = genegraph.map_genes(adata, "symbol", "orthologs.tsv")'
+
+
 def test_only_some_cells_are_searched_for_reads(adata, graph, monkeypatch):
     X = adata.X.toarray()
     adata.X = np.log1p(10_000 * X / X.sum(1, keepdims=True))

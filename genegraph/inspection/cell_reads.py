@@ -16,36 +16,20 @@ RUNS, RUN = 20, 100
 disk, cells that lie apart cost a seek each."""
 
 
-def look_at_reads(
-    asked: Asked, X: AnyMatrix, kind: Kind, extent: str, found: Findings
-) -> float | None:
-    """Says how many reads cells have; returns what log1p values were normalised to.
+def look_at_reads(asked: Asked, X: AnyMatrix, extent: str, found: Findings) -> float | None:
+    """Says whether log1p values show the reads behind them; returns what they were normalised to.
 
     Args:
         asked: What is looked at.
         X: The matrix.
-        kind: ``"counts"`` or ``"log1p"``.
         extent: Smallest and largest value, in words.
         found: Where findings go.
     """
-    rows = np.arange(X.shape[0]) if kind == "counts" else _some_rows(X)
+    rows = _some_rows(X)
     counted = found.refused(
-        "depth", lambda: _depth_line(asked), lambda: _count(asked, X, kind, rows)
+        "depth", lambda: _depth_line(asked), lambda: _count(asked, X, "log1p", rows)
     )
-    if isinstance(counted, CountedCells):
-        reads = f"{np.median(counted.depth):,.0f} reads a cell (median)"
-        if kind == "counts":
-            found.add("info", "values", f"raw counts, {extent}, {reads}.")
-            return None
-        found.add(
-            "info",
-            "values",
-            f"log1p of counts normalised to {counted.target_sum:,.6g} a cell, {extent}; they show "
-            f"{reads}.",
-        )
-    elif kind == "log1p":
-        found.add("info", "values", f"log1p of normalised counts, {extent}.")
-    place, line = ("", "") if kind == "counts" else other_values(asked, "counts")
+    place, line = other_values(asked, "counts")
     if isinstance(counted, np.ndarray):
         found.add(
             "warning",
@@ -55,9 +39,26 @@ def look_at_reads(
             "the column of adata.obs that holds each cell's total count: depth='total_counts'.",
             line or _depth_line(asked),
         )
-    elif line:
+    elif place:
         found.add("info", "values", f"{place} holds raw counts.", line)
-    return counted.target_sum if isinstance(counted, CountedCells) else None
+    if not isinstance(counted, CountedCells):
+        found.add("info", "values", f"log1p of normalised counts, {extent}.")
+        return None
+    reads = np.median(counted.depth)
+    found.add(
+        "info",
+        "values",
+        f"log1p of counts normalised to {counted.target_sum:,.6g} a cell, {extent}; they show "
+        f"{reads:,.0f} reads a cell (median).",
+    )
+    return counted.target_sum
+
+
+def check_depth(asked: Asked, X: AnyMatrix, found: Findings) -> None:
+    """Notes where the depth that was named does not fit the counts."""
+    if asked.depth is not None:
+        rows = np.arange(X.shape[0])
+        found.refused("depth", lambda: _depth_line(asked), lambda: _count(asked, X, "counts", rows))
 
 
 def shows_reads(X: AnyMatrix) -> bool:

@@ -10,7 +10,7 @@ from genegraph.expression import resolve_values
 from genegraph.expression_matrix import AnyMatrix, blocks, stored
 from genegraph.expression_values import Kind, Summary, check_values, summarise
 from genegraph.inspection.asked import Asked
-from genegraph.inspection.cell_reads import look_at_reads, shows_reads
+from genegraph.inspection.cell_reads import check_depth, look_at_reads, shows_reads
 from genegraph.inspection.findings import Findings
 from genegraph.inspection.other_values import other_values
 from genegraph.interactions.wording import some_of
@@ -46,8 +46,12 @@ def look_at_values(asked: Asked, X: AnyMatrix | None, found: Findings) -> SeenVa
     extent = f"{summary.lowest:.4g} to {summary.highest:.4g}"
     if kind == "features":
         found.add("info", "values", f"features, {extent}; taken as they are.")
+    elif kind == "counts":
+        reads = np.median(summary.sums)
+        found.add("info", "values", f"raw counts, {extent}, {reads:,.0f} reads a cell (median).")
+        check_depth(asked, X, found)
     else:
-        target_sum = look_at_reads(asked, X, kind, extent, found)
+        target_sum = look_at_reads(asked, X, extent, found)
     _look_for_empty_cells(asked, summary, found)
     return SeenValues(kind, target_sum)
 

@@ -102,8 +102,9 @@ def _advice(adata: "AnnData", graph: GeneGraph, shared: NDArray[np.bool_]) -> st
     mine, theirs = describe_identifiers(names).kind, describe_identifiers(graph.genes).kind
     if theirs == "ensembl_protein":
         return "graph = GeneGraph.from_interactions(read_stringdb(links, info))"
-    if mine != theirs or len({n.upper() for n in names} & {n.upper() for n in known}):
-        to = "ensembl" if theirs == "ensembl_gene" else "symbol"
+    alike = len({name.upper() for name in names} & {name.upper() for name in known})
+    if mine != theirs or alike > shared.sum():  # only the case differs: another species
+        to = {"ensembl_gene": "ensembl", "number": "entrez"}.get(theirs, "symbol")
         table = "orthologs.tsv" if mine == theirs else "names.tsv"
         return f'adata, report = genegraph.map_genes(adata, "{to}", "{table}")'
     return ""
