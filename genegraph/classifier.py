@@ -489,6 +489,16 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             TypeError: If the cells are no AnnData.
             ValueError: As :meth:`predict`, or if there is not one label per cell.
+
+        Example:
+            >>> import anndata, tempfile
+            >>> cells = anndata.AnnData(np.array([[9.0, 0.0], [0.0, 9.0]] * 20, dtype="float32"))
+            >>> settings = {"hidden_channels": (8,), "random_state": 0, "verbose": False}
+            >>> model = GeneGCNClassifier(**settings).fit(cells, np.array(["T", "B"] * 20))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.report(cells, f"{folder}/report.html")
+            ...     os.listdir(folder)
+            ['report.html']
         """
         limits = self._limits(min_confidence, max_error, max_novelty)
         from genegraph.report import write_report  # imports matplotlib

@@ -12,6 +12,8 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics import precision_recall_fscore_support
 
 from genegraph import GeneGCNClassifier, GeneGraph
+from genegraph.explain import edge_importance
+from genegraph.pl.style import EN_DASH
 from genegraph.report.fingerprints import hash_of_cells, hash_of_weights
 from genegraph.report.html import Html, html, table
 
@@ -192,8 +194,23 @@ def test_missing_genes_are_named_and_without_a_map_the_lines_to_type(model, cell
 
 
 def test_why_interactions_could_not_be_ranked(model, cells, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "genegraph.explain", None)
-    assert "Interactions could not be ranked" in written(model, cells, tmp_path)
+    for name in ("captum", "captum.attr"):
+        monkeypatch.setitem(sys.modules, name, None)
+    page = Page(written(model, cells, tmp_path))
+    assert "Interactions could not be ranked" in page.text
+    assert "genegraph[explain]" in page.text
+
+
+def test_interactions_are_ranked_by_what_they_say_for_a_class(model, cells, tmp_path):
+    pytest.importorskip("captum")
+    content = written(model, cells, tmp_path)
+    found = edge_importance(model, cells)
+    for label, theirs in found[found["specific"] > 0].groupby("class"):
+        top = theirs.nlargest(10, "specific")
+        part = content.split(f"<h3>{html(label)}</h3>")[1].split("<h3>")[0].split("</section>")[0]
+        listed = re.findall(r'<th scope="row">(.+?)</th><td>(.+?)</td>', part)[:10]
+        rows = zip(top["gene_a"], top["gene_b"], top["specific"], strict=True)
+        assert listed == [(f"{a}{EN_DASH}{b}", f"{value:.3g}") for a, b, value in rows]
 
 
 def test_it_can_be_done_again_and_is_the_same(model, cells, interactions, full, tmp_path):

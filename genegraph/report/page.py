@@ -47,7 +47,7 @@ footer { margin: 2.5rem 0 1rem; color: #55556b; font-size: .9rem; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
   h2, h3, figcaption { break-after: avoid; }
-  tr, dl div, figure:has(img) { break-inside: avoid; }
+  tr, dl div, figcaption, figure:has(img) { break-inside: avoid; }
   img { width: calc(.72 * var(--natural)); max-height: 21cm; min-width: 0 !important;
     object-fit: contain; object-position: left; }
   .wide { overflow: visible; }
