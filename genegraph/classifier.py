@@ -459,6 +459,54 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         limits.check(self.classes_)
         return limits
 
+    def report(
+        self,
+        adata: AnnData,
+        path: str | os.PathLike[str],
+        *,
+        y: Any = None,
+        interactions: pd.DataFrame | bool = True,
+        min_confidence: float | None = None,
+        max_error: float | None = None,
+        max_novelty: float | None = None,
+    ) -> None:
+        """Writes a report on the classifier and some cells: one HTML file, complete in itself.
+
+        It holds the data as understood, the graph and where it came from, how training went, scores
+        per class, confusion, what confidence is worth, unknown cells, the interactions that speak
+        for each class, and settings, versions and hashes by which it can be done again.  Nothing
+        is fetched when it is opened; links lead to STRING and BioGRID.
+
+        Args:
+            adata: The cells to name; ``obsm["X_umap"]`` is drawn where it is there.
+            path: The file to write, all of it or nothing; an older one is replaced.
+            y: The cells' labels where they are known, as in :meth:`fit`; None: scores are those of
+                the cells that were held out in fit.
+            interactions: A table of :mod:`genegraph.explain`; True makes it, by
+                ``edge_importance``; False leaves interactions out.
+            min_confidence: See :meth:`predict`.
+            max_error: See :meth:`predict`.
+            max_novelty: See :meth:`predict`.
+
+        Raises:
+            TypeError: If the cells are no AnnData.
+            ValueError: As :meth:`predict`, or if there is not one label per cell.
+
+        Example:
+            >>> import anndata, tempfile
+            >>> cells = anndata.AnnData(np.array([[9.0, 0.0], [0.0, 9.0]] * 20, dtype="float32"))
+            >>> settings = {"hidden_channels": (8,), "random_state": 0, "verbose": False}
+            >>> model = GeneGCNClassifier(**settings).fit(cells, np.array(["T", "B"] * 20))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.report(cells, f"{folder}/report.html")
+            ...     os.listdir(folder)
+            ['report.html']
+        """
+        limits = self._limits(min_confidence, max_error, max_novelty)
+        from genegraph.report import write_report  # imports matplotlib
+
+        write_report(self, adata, path, y=y, interactions=interactions, limits=limits)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the fitted model into one file: weights, genes, classes, graph, settings.
 

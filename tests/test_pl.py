@@ -287,3 +287,20 @@ def test_attention_sets_learned_pairs_apart_and_marks_ignored_ones(pairs):
         "3  CD3D-LCK",
     ]
     assert title(ax) == "1 of the 4 pairs is not in the prior"
+
+
+def test_ignored_is_what_the_table_says_where_it_says_so(pairs):
+    table = pairs.assign(in_top_k=[True, True, False, False])
+    ax = pl.attention(table)
+    ignored = ax.collections[2].get_offsets()
+    assert ignored.tolist() == [[0.9, 0.5], [0.5, 0.2]]
+    assert "attends to most" in ax.texts[0].get_text()
+
+
+def test_classes_may_be_given_cell_by_cell_and_values_in_a_layer(annotated):
+    graph = GeneGraph(["CD3D", "CD3E"], [[0, 1], [1, 0]])
+    annotated.layers["double"] = 2 * annotated.X
+    ax = pl.graph_coverage(graph, annotated, ["a", "a", "b", "b"], layer="double")
+    assert [text.get_text() for text in ax.get_yticklabels()][2:] == ["a (2)", "b (2)"]
+    with pytest.raises(ValueError, match="one class per cell"):
+        pl.graph_coverage(graph, annotated, ["a", "b"])

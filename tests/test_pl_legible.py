@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from genegraph import GeneGCNClassifier, GeneGraph, pl
+from genegraph.colors import class_colors
 from genegraph.pl import style
 from genegraph.pl.placing import lay_out, spread
 from genegraph.reliability import Reliability
@@ -224,5 +225,5 @@ def test_colours_can_be_told_apart_in_greyscale():
     steps = np.diff([lightness(color) for color in style.PALE_TO_DEEP])
     assert (steps < -0.05).all()
     assert lightness(style.SECOND) - lightness(style.FIRST) > 0.3
-    neighbours = [lightness(color) for color in style.CLASSES]
+    neighbours = [lightness(color) for color in class_colors(12)]
     assert (np.abs(np.diff(neighbours)) > 0.1).all()

@@ -31,7 +31,8 @@ def attention(
     """Shows attention between genes against the weight that the prior gives them.
 
     Pairs that the prior lacks stand in a strip of their own on the left.  A pair of the prior is
-    drawn as ignored if its attention is less than the median of the table.
+    drawn as ignored if its source is not among the top k of its target, as ``in_top_k`` says;
+    where that column is missing, if its attention is less than the table's median.
 
     Args:
         table: As :func:`genegraph.explain.attention` gives it: ``source``, ``target`` (or
@@ -63,7 +64,7 @@ def attention(
     shown = pairs.table
     own = ax is None
     ax = style.new_axes(6.4, 4.4) if ax is None else ax
-    ignored = shown["in_prior"] & (shown["value"] < shown["value"].median())
+    ignored = shown["ignored"]
     scale = float(shown["prior_weight"].max()) or 1.0
     jitter = np.random.default_rng(0).uniform(-0.17, -0.05, len(shown)) * scale
     x = np.where(shown["in_prior"], shown["prior_weight"], jitter)
@@ -114,4 +115,7 @@ def _finding(shown: pd.DataFrame, value: str, label: object) -> tuple[str, str]:
     detail = f"{len(shown):,} pairs"
     if label is not None:
         detail += f" of {style.plain(label)}"
-    return f"{finding} prior", f"{detail}; ignored: {value} below their median"
+    how = f"{value} below their median"
+    if "in_top_k" in shown:
+        how = "not among those their target attends to most"
+    return f"{finding} prior", f"{detail}; ignored: {how}"

@@ -9,7 +9,7 @@ import numpy as np
 from genegraph.edges import count_neighbors
 from genegraph.graph import GeneGraph
 from genegraph.pl import style
-from genegraph.pl.sums import sum_by_class
+from genegraph.pl.sums import Key, source_of, sum_by_class
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def graph_coverage(
     graph: GeneGraph | GeneGCNClassifier,
     adata: AnnData,
-    key: str | None = None,
+    key: Key | None = None,
     *,
+    layer: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
     save: style.PathLike | None = None,
@@ -30,12 +31,14 @@ def graph_coverage(
     """Shows which share of the genes, and of their expression, has neighbours in the graph.
 
     A gene is covered if it has an edge to another gene of the data; expression is the sum of
-    ``adata.X`` as it is, counts or logarithms.
+    values as they are, counts or logarithms.
 
     Args:
         graph: The graph, or a fitted classifier that has one; matched to the genes by name.
         adata: The cells.
-        key: A column of ``obs``; shows the share of expression in each of its classes too.
+        key: A column of ``obs``, or one class per cell; shows the share of expression in each
+            class too.
+        layer: The layer that holds the expression; None: ``adata.X``.
         ax: Where to draw; by default a new figure.
         show: See :func:`genegraph.pl.confusion`.
         save: See :func:`genegraph.pl.confusion`.
@@ -57,14 +60,14 @@ def graph_coverage(
     """
     aligned = prior_of(graph).align([str(gene) for gene in adata.var_names])
     covered = count_neighbors(aligned.edge_index, aligned.num_genes).numpy() > 0
-    sums, cells = sum_by_class(adata, key)
+    sums, cells = sum_by_class(adata, key, layer)
     values = sums.to_numpy()
     total = values.sum(axis=1)
     if values.min() < 0 or total.sum() <= 0:
         raise ValueError(
-            "adata.X must hold counts or their logarithms, none negative and not all zero (got "
-            f"sums from {values.min():.3g} to {values.max():.3g}); a share of scaled values means "
-            "nothing."
+            f"{source_of(layer)} must hold counts or their logarithms, none negative and not all "
+            f"zero (got sums from {values.min():.3g} to {values.max():.3g}); a share of scaled "
+            "values means nothing."
         )
     inside = values[:, covered].sum(axis=1)
     genes, expression = covered.mean(), inside.sum() / total.sum()
@@ -84,9 +87,9 @@ def graph_coverage(
     if key is not None:
         ax.axhline(1.5, color=style.RULE, linewidth=0.8)
     finding = f"The graph covers {genes:.1%} of the genes and {expression:.1%} of the expression"
-    detail = "genes with a neighbour in the graph; their share of the sum of adata.X"
+    detail = f"genes with a neighbour in the graph; their share of the sum of {source_of(layer)}"
     if key is not None:
-        detail += f", below by {style.plain(key)} (cells)"
+        detail += f", below by {style.plain(key) if isinstance(key, str) else 'class'} (cells)"
     style.headline(ax, finding, detail, own=own)
     return style.hand_over(ax, own, show, save)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genegraph.pl import style
 from genegraph.pl.pairs import Pairs, pair_names, read_pairs
 from genegraph.pl.placing import lay_out
-from genegraph.pl.sums import sum_by_class
+from genegraph.pl.sums import Key, source_of, sum_by_class
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,8 +26,9 @@ def subnetwork(
     table: pd.DataFrame,
     around: object,
     adata: AnnData | None = None,
-    key: str = "genegraph",
+    key: Key = "genegraph",
     *,
+    layer: str | None = None,
     top: int = 30,
     ax: Axes | None = None,
     show: bool | None = None,
@@ -37,8 +38,8 @@ def subnetwork(
 
     The wider an edge, the larger the importance (or attention) of the pair, whatever its sign.  An
     edge is solid if the pair is in the prior, and dashed if it was learned only; an arrow points
-    to the gene that pays attention.  The larger a node, the larger the gene's mean in ``adata.X``
-    over the cells of the class, or over all cells around a gene.
+    to the gene that pays attention.  The larger a node, the larger the gene's mean
+    expression over the cells of the class, or over all cells around a gene.
 
     Args:
         table: As :mod:`genegraph.explain` gives it: ``gene_a``, ``gene_b`` (or ``source``,
@@ -47,7 +48,9 @@ def subnetwork(
         around: A value of the column ``class``; or else a gene, of which first its own pairs are
             drawn, then those among its partners, each with its strongest class.
         adata: Cells to size the nodes by; None draws all alike.
-        key: Column of ``adata.obs`` with the cells' classes, true or as ``annotate`` wrote them.
+        key: Column of ``adata.obs`` with the cells' classes, true or as ``annotate`` wrote them,
+            or one class per cell.
+        layer: The layer that holds the expression; None: ``adata.X``.
         top: How many pairs to draw at most.
         ax: Where to draw; by default a new figure, large enough for the names.
         show: See :func:`genegraph.pl.confusion`.
@@ -75,7 +78,7 @@ def subnetwork(
     genes = sorted({*pairs.table["a"], *pairs.table["b"]})
     mean = None
     if adata is not None:
-        mean = _mean_expression(adata, key, around if is_class else None, genes)
+        mean = _mean_expression(adata, key, layer, around if is_class else None, genes)
     radius = np.full(len(genes), _PLAIN)
     if mean is not None:
         share = mean.to_numpy() / max(float(mean.max()), 1e-12)
@@ -89,7 +92,8 @@ def subnetwork(
     if own:
         style.root(ax).set_size_inches(*(1.06 * size / 72 + 2 * style.PAD))
     style.side_legend(ax, _legend(pairs, mean), own=own, spacing=1.9)
-    finding, detail = _finding(pairs, around, mean, is_class)
+    finding, size_of = _finding(pairs, around, is_class)
+    detail = "" if mean is None else f"size of a node: mean of {source_of(layer)} over {size_of}"
     style.headline(ax, finding, detail, own=own)
     # On axes that are too small for the names everything shrinks alike.
     scale = min(1.0, ax.get_window_extent().width / style.root(ax).dpi * 72 / size[0])
@@ -115,10 +119,13 @@ def _choose(table: pd.DataFrame, around: object, top: int) -> tuple[Pairs, bool]
     return pairs._replace(table=pd.concat([own, among.head(top - len(own))])), False
 
 
-def _mean_expression(adata: AnnData, key: str, label: object, genes: list[str]) -> pd.Series[float]:
-    sums, cells = sum_by_class(adata, None if label is None else key)
+def _mean_expression(
+    adata: AnnData, key: Key, layer: str | None, label: object, genes: list[str]
+) -> pd.Series[float]:
+    sums, cells = sum_by_class(adata, None if label is None else key, layer)
     if label is not None and label not in sums.index:
-        raise ValueError(f"adata.obs[{key!r}] must hold cells of the class {label!r} (got none).")
+        where = f"adata.obs[{key!r}]" if isinstance(key, str) else "'key'"
+        raise ValueError(f"{where} must hold cells of the class {label!r} (got none).")
     row = 0 if label is None else list(sums.index).index(label)
     mean = sums.iloc[row] / cells.iloc[row]
     # A gene that the cells lack is one that they were not seen to express.
@@ -206,9 +213,7 @@ def _legend(pairs: Pairs, mean: pd.Series[float] | None) -> list[Any]:
     return handles
 
 
-def _finding(
-    pairs: Pairs, around: object, mean: pd.Series[float] | None, is_class: bool
-) -> tuple[str, str]:
+def _finding(pairs: Pairs, around: object, is_class: bool) -> tuple[str, str]:
     table, name = pairs.table, style.plain(around)
     learned = int((~table["in_prior"]).sum())
     strongest = pair_names(pairs.directed, table.head(1))[0]
@@ -218,4 +223,4 @@ def _finding(
     if len(table) == 1:
         finding = f"{strongest} is the only pair {of}"
     cells = f"cells of {name}" if is_class else "all cells"
-    return finding, "" if mean is None else f"size of a node: mean of adata.X over {cells}"
+    return finding, cells

@@ -14,8 +14,8 @@ class Pairs(NamedTuple):
     """Pairs of genes, each once.
 
     Attributes:
-        table: Columns ``a``, ``b``, ``value``, ``prior_weight`` and ``in_prior``; the largest
-            values first, whatever their sign.
+        table: Columns ``a``, ``b``, ``value``, ``prior_weight``, ``in_prior`` and ``ignored``
+            (see :func:`read_pairs`); the largest values first, whatever their sign.
         value: What ``value`` is: ``"importance"`` or ``"attention"``.
         directed: Whether ``a`` is a source and ``b`` a target.
     """
@@ -30,7 +30,9 @@ def read_pairs(table: pd.DataFrame, label: object = None) -> Pairs:
 
     Args:
         table: Columns ``gene_a`` and ``gene_b``, or ``source`` and ``target``; ``importance`` or
-            ``attention``; ``prior_weight`` and ``in_prior``; possibly ``class``.
+            ``attention``; ``prior_weight`` and ``in_prior``; possibly ``class`` and
+            ``in_top_k``.  A pair of the prior counts as ignored if it is not in the top k; without
+            that column, if its value is below the median.
         label: Only the rows of this class; None: of each pair the class in which it is strongest.
 
     Raises:
@@ -63,12 +65,16 @@ def read_pairs(table: pd.DataFrame, label: object = None) -> Pairs:
     if not np.isfinite(numbers).all():
         raise ValueError(f"{value!r} and 'prior_weight' must be finite (got NaN or infinity).")
     names = {ends[0]: "a", ends[1]: "b", value: "value"}
-    pairs = rows[needed].rename(columns=names).astype({"in_prior": bool})
+    flags = ["in_prior", *(["in_top_k"] if "in_top_k" in rows else [])]
+    kept = [*needed, *flags[1:]]
+    pairs = rows[kept].rename(columns=names).astype(dict.fromkeys(flags, bool))
     if not directed:  # A and B are B and A
         swap = pairs["a"] > pairs["b"]
         pairs.loc[swap, ["a", "b"]] = pairs.loc[swap, ["b", "a"]].to_numpy()
     order = pairs["value"].abs().sort_values(ascending=False, kind="stable").index
     pairs = pairs.loc[order].drop_duplicates(["a", "b"]).reset_index(drop=True)
+    low = ~pairs["in_top_k"] if "in_top_k" in pairs else pairs["value"] < pairs["value"].median()
+    pairs["ignored"] = pairs["in_prior"] & low
     return Pairs(pairs, value, directed)
 
 

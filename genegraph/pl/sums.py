@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from genegraph.expression import labels_from_obs, read_anndata
 from genegraph.expression_matrix import blocks
@@ -15,12 +17,19 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def sum_by_class(adata: AnnData, key: str | None) -> tuple[pd.DataFrame, pd.Series[int]]:
-    """Adds up ``adata.X``, in memory or on disk, over the cells of each class.
+Key = str | Sequence[Any] | NDArray[Any]
+
+
+def sum_by_class(
+    adata: AnnData, key: Key | None, layer: str | None = None
+) -> tuple[pd.DataFrame, pd.Series[int]]:
+    """Adds up expression, in memory or on disk, over the cells of each class.
 
     Args:
         adata: The cells.
-        key: The column of ``obs`` with their classes; None: one class, ``"all cells"``.
+        key: The column of ``obs`` with their classes, or one class per cell; None: one class,
+            ``"all cells"``.
+        layer: The layer to add up; None: ``adata.X``.
 
     Returns:
         The sums, a row for each class and a column for each gene; and the number of cells.
@@ -32,11 +41,8 @@ def sum_by_class(adata: AnnData, key: str | None) -> tuple[pd.DataFrame, pd.Seri
         >>> sum_by_class(cells, "type")[0].to_numpy().tolist()
         [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
     """
-    matrix, genes = read_anndata(adata)
-    if key is None:
-        names, codes = np.array(["all cells"]), np.zeros(adata.n_obs, dtype=np.int64)
-    else:
-        names, codes = np.unique(labels_from_obs(adata, key), return_inverse=True)
+    matrix, genes = read_anndata(adata, layer)
+    names, codes = np.unique(_labels(adata, key), return_inverse=True)
     sums = np.zeros((len(names), len(genes)))
     for rows, block in blocks(matrix):
         theirs = codes[rows]
@@ -47,3 +53,22 @@ def sum_by_class(adata: AnnData, key: str | None) -> tuple[pd.DataFrame, pd.Seri
         sums += part.toarray() if sp.issparse(part) else np.asarray(part)
     cells = pd.Series(np.bincount(codes, minlength=len(names)), index=names)
     return pd.DataFrame(sums, index=names, columns=genes), cells
+
+
+def source_of(layer: str | None) -> str:
+    """Returns what to call the matrix that was added up."""
+    return "adata.X" if layer is None else f"adata.layers['{layer}']"
+
+
+def _labels(adata: AnnData, key: Key | None) -> NDArray[Any]:
+    if key is None:
+        return np.repeat("all cells", adata.n_obs)
+    if isinstance(key, str):
+        return labels_from_obs(adata, key)
+    labels = np.asarray(key)
+    if labels.shape != (adata.n_obs,):
+        raise ValueError(
+            f"'key' must name a column of adata.obs or hold one class per cell (got shape "
+            f"{labels.shape} for {adata.n_obs} cells)."
+        )
+    return labels
