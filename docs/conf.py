@@ -48,7 +48,7 @@ napoleon_custom_sections = ["Shapes"]
 _OTHERS = "numpy|np|pandas|pd|torch|torch_geometric|anndata|networkx|nx|sklearn|matplotlib|scipy"
 nitpick_ignore_regex = [
     ("py:class", r"(dict|tuple)\[str"),  # one type, cut at its comma
-    ("py:class", r"Labels|Target|style\.PathLike"),  # names that modules give to types
+    ("py:class", r"Key|Labels|Target|style\.PathLike"),  # names that modules give to types
     ("py:.*", rf"({_OTHERS})\..*"),
     ("py:.*", r"(AnnData|Axes|Data|EdgeIndex|Figure|Tensor|NDArray|Linear|MessagePassing)"),
     ("py:.*", r"(optional|collections\.abc\..*|os\.PathLike.*|pathlib\..*|typing\..*)"),

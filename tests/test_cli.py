@@ -87,6 +87,7 @@ def test_help_imports_nothing_heavy():
         ["fetch", "biogrid"],
         ["inspect"],
         ["explain"],
+        ["report"],
         ["fit"],
         ["predict"],
         ["annotate"],
@@ -521,3 +522,14 @@ def test_warnings_are_told_in_one_line(files, capsys):
     said = capsys.readouterr().err
     assert said.startswith("genegraph: warning: The cells lack 1 of the 6 genes")
     assert said.count("\n") == 1
+
+
+def test_report_is_one_page(fitted, capsys):
+    words = ("report", fitted / "query.h5ad", "--model", fitted / "m.genegraph")
+    assert run(*words, "--out", fitted / "r.html", "--labels", "cell_type") == 0
+    page = (fitted / "r.html").read_text()
+    assert page.lower().startswith("<!doctype html>")
+    assert "B cell" in page
+    assert run(*words, "--out", fitted / "r.html") == 1
+    assert "pass --force" in capsys.readouterr().err
+    assert run(*words, "--out", fitted / "r.pdf") == 2

@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from genegraph.cli import annotate, demo, explain, fetch, fit, graph, inspect, predict
+from genegraph.cli import annotate, demo, explain, fetch, fit, graph, inspect, predict, report
 from genegraph.cli.output import Output
 from genegraph.cli.usage import UsageError
 from genegraph.version import __version__
 
-COMMANDS = (demo, fetch, inspect, graph, fit, predict, annotate, explain)
+COMMANDS = (demo, fetch, inspect, graph, fit, predict, annotate, explain, report)
 
 # What a wrong file, value or device raises: told in one line, and in full with --debug.
 FAILURES = (ValueError, KeyError, OSError, ImportError, TypeError, RuntimeError)

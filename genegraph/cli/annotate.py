@@ -9,7 +9,7 @@ from genegraph.cli.options import (
     add_naming,
     add_training,
     check_graph,
-    check_naming,
+    check_limits,
     name,
     read_cells,
     train,
@@ -41,7 +41,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, output: Output) -> None:
     """Runs it."""
     check_graph(args)
-    check_naming(args)
+    check_limits(args)
     check_output(args.out, args.force, (".csv", ".h5ad"))
     if args.model is not None:
         check_output(args.model, args.force)

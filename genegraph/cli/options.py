@@ -136,14 +136,19 @@ def add_naming(parser: argparse.ArgumentParser) -> None:
     add("--out", required=True, type=Path, metavar="OUT", help="a .csv or an .h5ad file")
     add("--key", default="genegraph", help="name of the results in an .h5ad (default: genegraph)")
     add("--force", action="store_true", help="replace the output file if there is one")
+    add("--majority-voting", metavar="NAME", help="clusters in obs or neighbours in obsp vote")
+    add_limits(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Adds from where on a cell is unknown."""
     unknown = parser.add_argument_group("unknown cells").add_argument
     unknown("--min-confidence", type=float, metavar="P", help="name less probable ones 'unknown'")
     unknown("--max-error", type=float, metavar="E", help="the same, at this share of wrong names")
     unknown("--max-novelty", type=float, metavar="Q", help="name cells unlike all types 'unknown'")
-    unknown("--majority-voting", metavar="NAME", help="clusters in obs or neighbours in obsp vote")
 
 
-def check_naming(args: argparse.Namespace) -> None:
+def check_limits(args: argparse.Namespace) -> None:
     """Refuses limits that exclude each other."""
     if args.min_confidence is not None and args.max_error is not None:
         raise UsageError("Only one of --min-confidence and --max-error can be given.")

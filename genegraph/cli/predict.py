@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from genegraph.cli.options import add_naming, check_naming, name, read_cells
+from genegraph.cli.options import add_naming, check_limits, name, read_cells
 from genegraph.cli.output import Output
 from genegraph.cli.usage import check_inputs, check_output
 
@@ -30,7 +30,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Runs it."""
-    check_naming(args)
+    check_limits(args)
     check_output(args.out, args.force, (".csv", ".h5ad"))
     check_inputs(args.cells, args.model)
     from genegraph.classifier import GeneGCNClassifier
