@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 UNKNOWN = "unknown"
+MANY_NEW = 0.25  # share of new cells from which on they may all be, by their technology
 
 
 class Limits(NamedTuple):
@@ -30,6 +32,28 @@ class Limits(NamedTuple):
     def any(self) -> bool:
         """Whether any cell may be unknown."""
         return self.min_confidence > 0 or self.max_novelty < 1
+
+    def new(self, novelty: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Returns which cells are newer than ``max_novelty``; warns if they are suspiciously many.
+
+        Args:
+            novelty: Of each cell, in 0 .. 1.
+
+        Example:
+            >>> Limits(max_novelty=0.95).new(np.array([0.3, 0.97])).tolist()
+            [False, True]
+        """
+        new: NDArray[np.bool_] = novelty > self.max_novelty
+        expected = 1 - self.max_novelty
+        if len(new) >= 20 and new.mean() > max(MANY_NEW, 4 * expected):
+            warnings.warn(
+                f"{new.sum():,} of the {len(new):,} cells have a novelty above "
+                f"{self.max_novelty:.3g}; of cells like the reference's {100 * expected:.0f} % "
+                "would. If the query comes from another technology, that may be what is new, not "
+                "the types: look at how novelty is spread before you use 'max_novelty'.",
+                stacklevel=3,
+            )
+        return new
 
     def unsure(self, proba: NDArray[np.float32], new: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Returns which cells are not to be named.

@@ -59,3 +59,11 @@ def test_what_cannot_be_is_refused():
     lost.obs["leiden"] = pd.Categorical(["0", None, "0", "1"])
     with pytest.raises(ValueError, match="none for 1 cells"):
         check_voters(lost, "leiden")
+
+
+def test_many_new_cells_are_said_to_be_many():
+    novelty = np.linspace(0, 1, 40)
+    assert Limits(max_novelty=0.8).new(novelty).sum() == 8  # as many as expected: no warning
+    with pytest.warns(UserWarning, match="20 of the 40 cells have a novelty above 0.95"):
+        assert Limits(max_novelty=0.95).new(np.repeat([0.1, 0.99], 20)).sum() == 20
+    assert Limits(max_novelty=0.95).new(np.repeat([0.1, 0.99], 5)).sum() == 5  # too few to say

@@ -93,7 +93,7 @@ def ask_model(model: GeneGCNClassifier, adata: AnnData, y: Any, limits: Limits) 
                 f"'y' must hold one label per cell (got {len(labels)} for {adata.n_obs} cells)."
             )
     proba, novelty = model._ask(adata)
-    named = name_cells(proba, model.classes_, limits.unsure(proba, novelty > limits.max_novelty))
+    named = name_cells(proba, model.classes_, limits.unsure(proba, limits.new(novelty)))
     as_text = np.array([str(name) for name in named], dtype=object)
     best = np.array([str(name) for name in model.classes_[proba.argmax(axis=1)]], dtype=object)
     confidence = proba.max(axis=1).astype(np.float64)
