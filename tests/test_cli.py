@@ -453,6 +453,21 @@ def test_inspect_says_what_fit_would(files, capsys):
     assert any("kind" in finding["finding"] for finding in found["findings"])
 
 
+def test_inspect_says_what_to_type_in_the_shell(files, capsys):
+    assert run("inspect", files / "cells.h5ad") == 0
+    printed = capsys.readouterr().out
+    assert "> --graph FILE\n" in printed
+    assert "> --labels cell_type\n" in printed
+    assert "Lines of Python" not in printed
+    cells = anndata.read_h5ad(files / "cells.h5ad")
+    cells.obs["cell_type"] = cells.obs["cell_type"].astype("category").where(cells.X[:, 0] > 0)
+    cells.write_h5ad(files / "lost.h5ad")
+    assert run("inspect", files / "lost.h5ad", "--labels", "cell_type") == 1
+    printed = capsys.readouterr().out
+    assert "> adata" in printed
+    assert printed.endswith("lost.h5ad')\n")
+
+
 def explain(files, out, *more):
     words = ("explain", files / "query.h5ad", "--model", files / "m.genegraph")
     return run(*words, "--out", files / out, *more)

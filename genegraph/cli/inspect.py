@@ -1,9 +1,11 @@
 """``genegraph inspect``: what cells are, and what would go wrong."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from genegraph.cli.as_options import as_options
 from genegraph.cli.options import add_graph, check_graph, open_cells, read_graph
 from genegraph.cli.output import Output
 from genegraph.cli.usage import check_inputs
@@ -39,6 +41,11 @@ def run(args: argparse.Namespace, output: Output) -> int:
     graph = read_graph(args, output, None)
     with output.waiting("looking at the cells"):
         seen = inspect(cells, graph, args.labels, args.groups, args.layer, values=args.values)
+    findings = seen.findings.assign(advice=seen.findings["advice"].map(as_options))
+    seen = replace(seen, findings=findings)
     output.say(seen)
+    in_python = findings["advice"].str.len().gt(0) & ~findings["advice"].str.startswith("--")
+    if in_python.any():
+        output.say(f"Lines of Python after >: adata = anndata.read_h5ad({str(args.cells)!r})")
     output.result(**seen.to_dict())
     return 0 if seen.ok else 1
