@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         table = _of(table, args.label)
     if args.top is not None:
         order = table[by].abs().sort_values(ascending=False, kind="stable").index
-        table = table.loc[order].groupby("class", sort=False).head(args.top)
+        table = table.loc[order].groupby("class", sort=False).head(args.top).sort_index()
     if args.out.suffix == ".csv":
         write_whole(args.out, table.to_csv(index=False).encode())
     elif args.out.suffix in NETWORKS:
@@ -78,8 +78,9 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
         model.annotate(cells)
         subnetwork(table, table["class"].iloc[0], cells, top=args.top or 30, save=args.out)
-    best = table.groupby("class", sort=False).head(5)
-    output.say(best.to_string(index=False))
+    for label, part in table.groupby("class", sort=False):
+        best = part.drop(columns="class").head(5)
+        output.say(f"{label}\n{best.to_string(index=False, float_format='{:.4g}'.format)}")
     output.say(f"wrote {args.out}: {len(table):,} rows, of which the first of each type are above")
     output.result(out=args.out, rows=len(table), classes=[str(c) for c in table["class"].unique()])
 
