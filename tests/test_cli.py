@@ -526,9 +526,9 @@ def test_bad_input_of_explain_is_one_line(fitted, words, status, match, capsys):
     assert said.count("\n") == 1
 
 
-@pytest.mark.filterwarnings("default:The cells lack")
-def test_warnings_are_told_in_one_line(files, capsys):
-    fit(files)
+@pytest.mark.filterwarnings("always:The cells lack")
+def test_warnings_are_told_once_and_in_one_line(fitted, capsys):
+    files = fitted
     few = make_cells(20, seed=1)[:, GENES[:5]].copy()
     few.write_h5ad(files / "few.h5ad")
     capsys.readouterr()
@@ -537,6 +537,9 @@ def test_warnings_are_told_in_one_line(files, capsys):
     said = capsys.readouterr().err
     assert said.startswith("genegraph: warning: The cells lack 1 of the 6 genes")
     assert said.count("\n") == 1
+    reported = ("report", *words[1:], "--out", files / "few.html")
+    assert run(*reported) == 0  # reads them for their names, and for the interactions
+    assert capsys.readouterr().err.count("The cells lack") == 1
 
 
 def test_report_is_one_page(fitted, capsys):

@@ -7,7 +7,7 @@ Every command is a thin layer over the Python API. Heavy imports wait inside the
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from genegraph.cli import annotate, demo, explain, fetch, fit, graph, inspect, predict, report
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Output(as_json=args.json)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _warn
+            warnings.showwarning = _teller()
             status: int | None = args.command(args, output)
     except KeyboardInterrupt:
         print("genegraph: interrupted", file=sys.stderr)
@@ -89,9 +89,17 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Tells a warning as errors are told: whose line of code it was means nothing here."""
-    print(f"genegraph: warning: {_one_line(str(message))}", file=sys.stderr)
+def _teller() -> Callable[..., None]:
+    """Returns what tells warnings as errors are told, without a line of code, each of them once."""
+    told = set()
+
+    def tell(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = _one_line(str(message))
+        if text not in told:
+            print(f"genegraph: warning: {text}", file=sys.stderr)
+        told.add(text)
+
+    return tell
 
 
 def _one_line(error: BaseException | str) -> str:
