@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".svg", ".pdf")
 NETWORKS = (".graphml", ".cyjs")
+# Edges by what they say of one type alone; what they say of all alike is in the table beside.
+RANKED_BY = {"genes": "importance", "edges": "specific", "attention": "attention"}
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -54,18 +56,23 @@ def run(args: argparse.Namespace, output: Output) -> None:
         if args.label is None:
             raise UsageError(f"{args.out.suffix} holds the network of one type; name it: --label.")
     check_inputs(args.cells, args.model)
+    import pandas as pd
+
     from genegraph.classifier import GeneGCNClassifier
 
     model = GeneGCNClassifier.load(args.model)
     cells = read_cells(args.cells, output)
     with output.waiting(f"explaining by {args.what}"):
         table = _table(args, model, cells)
-    by = "attention" if args.what == "attention" else "importance"
+    by = RANKED_BY[args.what]
     if args.label is not None:
         table = _of(table, args.label)
-    if args.top is not None:
-        order = table[by].abs().sort_values(ascending=False, kind="stable").index
-        table = table.loc[order].groupby("class", sort=False).head(args.top).sort_index()
+    table = pd.concat(
+        [
+            part.sort_values(by, ascending=False, kind="stable").head(args.top or len(part))
+            for _, part in table.groupby("class", sort=False)
+        ]
+    )
     if args.out.suffix == ".csv":
         write_whole(args.out, table.to_csv(index=False).encode())
     elif args.out.suffix in NETWORKS:
@@ -76,8 +83,11 @@ def run(args: argparse.Namespace, output: Output) -> None:
     else:
         from genegraph.pl import subnetwork
 
+        if by == "specific":
+            table = table.assign(importance=table[by])
+        table = table.head(args.top or 30)
         model.annotate(cells)
-        subnetwork(table, table["class"].iloc[0], cells, top=args.top or 30, save=args.out)
+        subnetwork(table, table["class"].iloc[0], cells, top=len(table), save=args.out)
     for label, part in table.groupby("class", sort=False):
         best = part.drop(columns="class").head(5)
         output.say(f"{label}\n{best.to_string(index=False, float_format='{:.4g}'.format)}")
