@@ -211,6 +211,16 @@ def test_a_subnetwork_shows_importance_prior_and_expression(pairs, annotated):
     assert title(ax) == "CD3E-LCK is the strongest of 3 pairs for T, 1 not in the prior"
 
 
+def test_around_a_class_what_is_said_of_it_alone_counts():
+    rows = {"gene_a": ["B2M", "A", "A"], "gene_b": ["A", "B", "C"], "class": "B cell"}
+    rows |= {"importance": [0.9, 0.2, 0.1], "specific": [-0.5, 0.2, 0.1]}
+    table = pd.DataFrame({**rows, "prior_weight": 0.9, "in_prior": True})
+    axes = pl.subnetwork(table, "B cell", top=2, show=False)
+    assert axes.get_title(loc="left").split()[:1] == [f"A{style.EN_DASH}B"]
+    around_gene = pl.subnetwork(table, "A", show=False)
+    assert around_gene.get_title(loc="left").startswith(f"A{style.EN_DASH}B2M")
+
+
 def test_around_a_gene_its_own_pairs_come_first(pairs):
     ax = pl.subnetwork(pairs, "CD3D", top=2)
     assert len(edges(ax)) == 2

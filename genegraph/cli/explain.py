@@ -83,8 +83,6 @@ def run(args: argparse.Namespace, output: Output) -> None:
     else:
         from genegraph.pl import subnetwork
 
-        if by == "specific":
-            table = table.assign(importance=table[by])
         table = table.head(args.top or 30)
         model.annotate(cells)
         subnetwork(table, table["class"].iloc[0], cells, top=len(table), save=args.out)

@@ -44,7 +44,7 @@ def subnetwork(
     Args:
         table: As :mod:`genegraph.explain` gives it: ``gene_a``, ``gene_b`` (or ``source``,
             ``target``), ``importance`` (or ``attention``), ``prior_weight``, ``in_prior`` and
-            possibly ``class``.
+            possibly ``class`` and ``specific``, which then counts around a class.
         around: A value of the column ``class``; or else a gene, of which first its own pairs are
             drawn, then those among its partners, each with its strongest class.
         adata: Cells to size the nodes by; None draws all alike.

@@ -15,8 +15,9 @@ class Pairs(NamedTuple):
 
     Attributes:
         table: Columns ``a``, ``b``, ``value``, ``prior_weight``, ``in_prior`` and ``ignored``
-            (see :func:`read_pairs`); the largest values first, whatever their sign.
-        value: What ``value`` is: ``"importance"`` or ``"attention"``.
+            (see :func:`read_pairs`); the largest values first, whatever their sign unless they are
+            specific.
+        value: What ``value`` is: ``"importance"``, ``"specific importance"`` or ``"attention"``.
         directed: Whether ``a`` is a source and ``b`` a target.
     """
 
@@ -30,10 +31,11 @@ def read_pairs(table: pd.DataFrame, label: object = None) -> Pairs:
 
     Args:
         table: Columns ``gene_a`` and ``gene_b``, or ``source`` and ``target``; ``importance`` or
-            ``attention``; ``prior_weight`` and ``in_prior``; possibly ``class`` and
+            ``attention``; ``prior_weight`` and ``in_prior``; possibly ``class``, ``specific`` and
             ``in_top_k``.  A pair of the prior counts as ignored if it is not in the top k; without
             that column, if its value is below the median.
-        label: Only the rows of this class; None: of each pair the class in which it is strongest.
+        label: Only the rows of this class, by what they say of it alone (``specific``) where the
+            table has that; None: of each pair the class in which it is strongest.
 
     Raises:
         TypeError: If it is no DataFrame.
@@ -59,6 +61,9 @@ def read_pairs(table: pd.DataFrame, label: object = None) -> Pairs:
             "genegraph.explain.edge_importance and genegraph.explain.attention give such tables."
         )
     rows = table if label is None else table[_is_class(table, label)]
+    specific = label is not None and "specific" in table
+    if specific:
+        rows = rows.assign(importance=rows["specific"])
     if rows.empty:
         raise ValueError("'table' must have at least one row (got none).")
     numbers = rows[[value, "prior_weight"]].to_numpy(dtype=np.float64)
@@ -71,11 +76,12 @@ def read_pairs(table: pd.DataFrame, label: object = None) -> Pairs:
     if not directed:  # A and B are B and A
         swap = pairs["a"] > pairs["b"]
         pairs.loc[swap, ["a", "b"]] = pairs.loc[swap, ["b", "a"]].to_numpy()
-    order = pairs["value"].abs().sort_values(ascending=False, kind="stable").index
+    size = pairs["value"] if specific else pairs["value"].abs()  # what speaks against it is last
+    order = size.sort_values(ascending=False, kind="stable").index
     pairs = pairs.loc[order].drop_duplicates(["a", "b"]).reset_index(drop=True)
     low = ~pairs["in_top_k"] if "in_top_k" in pairs else pairs["value"] < pairs["value"].median()
     pairs["ignored"] = pairs["in_prior"] & low
-    return Pairs(pairs, value, directed)
+    return Pairs(pairs, "specific importance" if specific else value, directed)
 
 
 def pair_names(directed: bool, pairs: pd.DataFrame) -> list[str]:

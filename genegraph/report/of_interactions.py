@@ -47,7 +47,7 @@ def _edge_importance(asked: Asked) -> pd.DataFrame | str:
     except (ImportError, ValueError) as error:
         return f"Interactions could not be ranked: {error}"
     # What an edge says for this class alone: what it says of all alike, or against it, ranks none.
-    return found.assign(importance=found["specific"])[found["specific"] > 0]
+    return found[found["specific"] > 0]
 
 
 def _explained(found: pd.DataFrame) -> str:
