@@ -614,7 +614,8 @@ class GeneGraph:
             ValueError: If it is not a graph file, is damaged or was changed, or
                 comes from a newer version.
         """
-        arrays, header = read_graph(path, ["edge_index", "edge_weight"])
+        dtypes = {"edge_index": "int64", "edge_weight": "float32"}
+        arrays, header = read_graph(path, dtypes)
         try:
             return cls.from_state({**header, **arrays})
         except (KeyError, TypeError, ValueError) as error:
