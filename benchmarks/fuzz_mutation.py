@@ -30,16 +30,17 @@ VALUES: list[Any] = [
 
 
 class Choices:
-    """Numbers drawn from the bytes of an input; zeros once they are used up."""
+    """Numbers drawn from the bytes of an input; once they are used up, by chance, ever the same."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.place = 0
+        self.rest = random.Random(data)
 
     def below(self, number: int) -> int:
         """A number from 0 up to this one, exclusive."""
         width = 1 if number <= 256 else 2
-        part = self.data[self.place : self.place + width]
+        part = self.data[self.place : self.place + width] or self.rest.randbytes(width)
         self.place += width
         return int.from_bytes(part, "little") % max(1, number)
 
@@ -103,7 +104,7 @@ def change_tree(tree: Any, choices: Choices) -> Any:
     places: list[tuple[Any, Any]] = []
     _collect(tree, places)
     if not places:
-        return choices.of(VALUES)
+        return deepcopy(choices.of(VALUES))
     parent, key = choices.of(places)
     what = choices.below(6)
     if what == 0:
@@ -118,7 +119,7 @@ def change_tree(tree: Any, choices: Choices) -> Any:
     elif what == 4 and isinstance(parent[key], int | float):
         parent[key] = parent[key] * choices.of((-1, 2, 10**6)) + choices.of((-1, 0, 1))
     else:
-        parent[key] = choices.of(VALUES)
+        parent[key] = deepcopy(choices.of(VALUES))
     return tree
 
 

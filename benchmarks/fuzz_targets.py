@@ -21,7 +21,7 @@ from genegraph.checkpoint_io import SafeCheckpointIO
 from genegraph.cli.options import _read as read_h5ad
 from genegraph.downloads.content import check_content
 from genegraph.downloads.record import read_record, record_path
-from genegraph.expression import labels_from_obs, number_from_obs
+from genegraph.expression import labels_from_obs, number_from_obs, read_anndata
 from genegraph.interactions.name_pairs import read_name_pairs
 
 REFUSED = (ValueError, OSError)
@@ -107,6 +107,7 @@ def _load_graph(path: Path) -> None:
     assert graph.edge_index.shape[1] == graph.edge_weight.shape[0]
     assert not graph.edge_weight.numel() or int(graph.edge_index.max()) < graph.num_genes
     assert len(set(graph.genes)) == graph.num_genes
+    assert graph.align(graph.genes).content_hash == graph.content_hash, repr(graph)
 
 
 def graph_parts(data: bytes, folder: Path) -> None:
@@ -115,29 +116,50 @@ def graph_parts(data: bytes, folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(choices.of(SEEDS["graph_parts"]))) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     for _ in range(choices.rounds()):
-        what, name = choices.below(5), choices.of(sorted(members))
+        what = choices.of((0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 4))
+        name = choices.of(sorted(members) if choices.below(4) == 0 else PARTS[1:])
         if what == 0 and "header.npy" in members:
             _, _, text = members["header.npy"].partition(b"\n")
             try:
-                tree = change_tree(json.loads(text), choices)
+                tree = json.loads(text)
+                kept = {} if choices.below(8) == 0 else {"format": tree["format"]}
+                tree = {**change_tree(tree, choices), **kept}
                 members["header.npy"] = _npy(np.frombuffer(json.dumps(tree).encode(), np.uint8))
-            except ValueError:
+            except (ValueError, KeyError, TypeError):
                 pass
         elif what == 1:
             members[name] = _changed_npy(members[name], choices)
-        elif what == 2 and len(members) > 1:
-            del members[name]
+        elif what == 2:
             members[choices.of(("../x.npy", "/x.npy", "header.npy", "edge_index.npy"))] = b"x"
         elif what == 3:
             members[name] = _npy(choices.of(ARRAYS))
         else:
             members[name] += choices.of((b"\0" * 8, b"\0" * 2**21, b"{}"))
+    if choices.below(2):
+        _rehash(members)
     file = io.BytesIO()
-    packing = choices.of((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2))
+    packing = choices.of((*[zipfile.ZIP_DEFLATED] * 6, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2))
     with zipfile.ZipFile(file, "w", packing) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     _load_graph(_file(folder, "graph.npz", file.getvalue()))
+
+
+def _rehash(members: dict[str, bytes]) -> None:
+    """Puts the hash of the changed content into the header, where that is a graph's."""
+    try:
+        parts = {name: np.load(io.BytesIO(members[f"{name}.npy"])) for name in ("header", *EDGES)}
+        state = json.loads(parts.pop("header").tobytes())
+        graph = GeneGraph(state["genes"], *(parts[name] for name in EDGES))
+        vars(graph)["_normalization"] = state["normalization"]
+        state["content_hash"] = graph.content_hash
+        members["header.npy"] = _npy(np.frombuffer(json.dumps(state).encode(), np.uint8))
+    except Exception:
+        return
+
+
+EDGES = ("edge_index", "edge_weight")
+PARTS = ("header.npy", "edge_index.npy", "edge_weight.npy")
 
 
 def _npy(array: Any) -> bytes:
@@ -210,7 +232,7 @@ def _sealed_parts(choices: Choices, content: bytes, folder: Path) -> Path:
     document, tensors = json.loads(text), load(content)
     meta, version = document["meta"], document["format"]
     for _ in range(choices.rounds()):
-        what = choices.below(4)
+        what = choices.below(5)
         if what == 0 and tensors:
             name = choices.of(sorted(tensors))
             changed = _changed_tensor(tensors.pop(name), choices)
@@ -219,7 +241,12 @@ def _sealed_parts(choices: Choices, content: bytes, folder: Path) -> Path:
         elif what == 1 and choices.below(8) == 0:
             version = choices.of((version + 1, version - 1, 0, 10**9))
         else:
-            branch = choices.of((meta, *(m for m in meta.values() if isinstance(m, dict))))
+            branch = meta  # each part of a model as often as another, however small it is
+            for _ in range(choices.of((1, 2, 2, 2, 2))):
+                inside = [part for part in branch.values() if isinstance(part, dict | list) and part]
+                branch = choices.of(inside) if inside and isinstance(branch, dict) else branch
+                if isinstance(branch, list):
+                    break
             change_tree(branch, choices)
     try:
         safefile.write_safe(folder / "sealed", tensors, meta, kind=document["kind"], version=version)
@@ -229,9 +256,9 @@ def _sealed_parts(choices: Choices, content: bytes, folder: Path) -> Path:
 
 
 def _changed_tensor(tensor: torch.Tensor, choices: Choices) -> torch.Tensor | None:
-    what = choices.below(8)
+    what = choices.below(9)
     if what == 0:
-        return None
+        return None if choices.below(4) == 0 else torch.zeros_like(tensor)
     if what == 1:
         return tensor.to(choices.of((torch.float64, torch.int64, torch.bool, torch.bfloat16)))
     if what == 2:
@@ -242,7 +269,7 @@ def _changed_tensor(tensor: torch.Tensor, choices: Choices) -> torch.Tensor | No
         return tensor[:0] if tensor.dim() else tensor.new_zeros(0)
     if what == 5 and tensor.is_floating_point():
         return torch.full_like(tensor, choices.of((float("nan"), float("inf"), -1e38)))
-    if what == 6 and not tensor.is_floating_point() and tensor.dtype is not torch.bool:
+    if what == 6 and tensor.dtype in (torch.int32, torch.int64):
         return torch.full_like(tensor, choices.of((-1, 10**6, 127)))
     return tensor.transpose(0, -1) if tensor.dim() > 1 else torch.cat([tensor.view(-1)] * 2)
 
@@ -257,11 +284,12 @@ def cells(data: bytes, folder: Path, backed: str | None = None) -> None:
     expression_stored.WINDOW_BYTES = 64 if backed else 256 * 2**20
     adata = read_h5ad(path, backed)
     try:
-        layer = None if choices.below(3) else "counts"
-        if layer is None:
+        if choices.below(3):
             probabilities = MODEL[0].predict_proba(adata)
             assert probabilities.shape == (adata.n_obs, 2)
             assert np.isfinite(probabilities).all(), "NaN from finite cells"
+        else:
+            read_anndata(adata, choices.of((None, *adata.layers)))
         labels_from_obs(adata, "cell_type")
         number_from_obs(adata, "depth")
     finally:
@@ -283,7 +311,8 @@ def _change_hdf5(file: h5py.File, choices: Choices) -> None:
     if not names:
         return
     name = choices.of(names)
-    what, node = choices.below(5), file[name]
+    node = file[name]
+    what = choices.of((1, 2, 2, 3) if isinstance(node, h5py.Dataset) else (0, 3, 4))
     if what == 0:
         del file[name]
     elif what == 1 and isinstance(node, h5py.Dataset):

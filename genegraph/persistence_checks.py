@@ -47,7 +47,7 @@ def check_fitted(model: GeneGCNClassifier) -> None:
         wrong = "feature_names_in_"
     if model.values_ not in ("counts", "log1p", "features"):
         wrong = "values_"
-    if type(model.counted_) is not bool:
+    if type(model.counted_) is not bool or (model.counted_ and model.shrinkage is None):
         wrong = "counted_"
     if not isinstance(model.history_, list) or type(model.n_iter_) is not int:
         wrong = "history_"
