@@ -12,6 +12,7 @@ own and recorded when it is done, so that a run that was ended goes on where it 
 import argparse
 import base64
 import gc
+import importlib.util
 import json
 import os
 import random
@@ -21,23 +22,15 @@ import tempfile
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from common import RESULTS, peak_mib, record, reset_peak
 
 try:
     import atheris
 except ImportError:
     atheris = None
 
-# Only what reads files: numba compiles the rest, and cannot compile what is instrumented.
-READERS = (
-    "genegraph.archives", "genegraph.interactions", "genegraph.graph_io", "genegraph.edges",
-    "genegraph.safefile", "genegraph.tree_codec", "genegraph.persistence", "genegraph.checkpoint_io",
-    "genegraph.expression_matrix", "genegraph.expression_stored", "genegraph.downloads.content",
-    "genegraph.downloads.record",
-)  # fmt: skip
 SECONDS = 1.0  # no input may take longer
 HANG = 20  # after so many seconds a chunk is not waited for any longer
 GROWTH_MIB = 256  # nor may memory grow by more, beyond what the first inputs needed
@@ -54,8 +47,10 @@ class Judge:
     """Runs inputs and keeps what was wrong, one example of each kind."""
 
     def __init__(self, name: str, folder: Path) -> None:
+        import common
         import fuzz_targets
 
+        self.peak_mib, self.reset_peak = partial(common.peak_mib, "cpu"), common.reset_peak
         self.target = fuzz_targets.TARGETS[name]
         self.folder = folder
         self.inputs = self.refused = 0
@@ -74,17 +69,17 @@ class Judge:
             self._defect(f"slow: {seconds:.1f} s", data)
         if self.inputs == WARM_UP:
             gc.collect()
-            reset_peak("cpu")
-            self.before = peak_mib("cpu")
+            self.reset_peak("cpu")
+            self.before = self.peak_mib()
         elif self.before and self.growth > GROWTH_MIB:
             self._defect(f"memory grew by {self.growth} MiB", data)
-            reset_peak("cpu")
-            self.before = peak_mib("cpu")
+            self.reset_peak("cpu")
+            self.before = self.peak_mib()
 
     @property
     def growth(self) -> int:
         """MiB that the largest moment needed beyond the start."""
-        return max(0, peak_mib("cpu") - self.before) if self.before else 0
+        return max(0, self.peak_mib() - self.before) if self.before else 0
 
     def _time(self, data: bytes) -> float:
         start = time.perf_counter()
@@ -220,6 +215,12 @@ def fork_chunk(name: str, inputs: int, seed: int, guided: bool) -> dict[str, Any
     return {"inputs": 0, "refused": 0, "seconds": 0, "defects": {died: ""}}
 
 
+def _compiled_modules() -> list[str]:
+    """What numba compiles, which it cannot once every branch is counted; it reads no files."""
+    package = Path(importlib.util.find_spec("genegraph").submodule_search_locations[0])
+    return ["genegraph.nn", *(f"genegraph.nn.{path.stem}" for path in package.glob("nn/*.py"))]
+
+
 def known_chunks(results: Path) -> set[tuple[str, int, int, bool]]:
     """The chunks that an earlier run has recorded."""
     if not results.exists():
@@ -235,14 +236,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", help="only this one; all inputs go to it")
     parser.add_argument("--unguided", action="store_true", help="at random, although atheris is there")
-    parser.add_argument("--results", type=Path, default=RESULTS / "fuzz.jsonl")
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results" / "fuzz.jsonl")
     asked = parser.parse_args(arguments)
     guided = atheris is not None and not asked.unguided
     if guided:
-        with atheris.instrument_imports(include=list(READERS)):
+        with atheris.instrument_imports(include=["genegraph"], exclude=_compiled_modules()):
             import fuzz_targets
     else:
         import fuzz_targets
+    from common import record
+
     targets = fuzz_targets.TARGETS
     if asked.target is not None and asked.target not in targets:
         parser.error(f"--target must be one of {', '.join(targets)}")

@@ -338,7 +338,8 @@ def _change_hdf5(file: h5py.File, choices: Choices) -> None:
 
 def packed(content: bytes, folder: Path) -> None:
     """Checks a download, gzip or zip."""
-    check_content(_file(folder, "download", content), "zip" if content[:1] == b"P" else "gzip")
+    packing, holds = ("zip", "tab3") if content[:1] == b"P" else ("gzip", "protein1")
+    check_content(_file(folder, "download", content), packing, holds)
 
 
 def record(content: bytes, folder: Path) -> None:

@@ -98,6 +98,8 @@ def check_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str, fr
 
 
 def _why_refused(member: zipfile.ZipInfo) -> str | None:
+    if not member.filename:
+        return "has no name"
     # Read as on every system: 'C:\\x' and '..\\x' are plain names to one, and ways out to another.
     forms = (PurePosixPath(member.filename), PureWindowsPath(member.filename))
     if any(form.is_absolute() or form.anchor for form in forms):

@@ -20,6 +20,11 @@ LinksKind = Literal[
     "physical.links.detailed",
     "physical.links.full",
 ]
+_HEADERS = {
+    "links": "protein1 protein2 ",
+    "info": "#?(string_protein_id|protein_external_id)\tpreferred_name",
+    "aliases": "(#string_protein_id\talias|## string_protein_id ## alias)",
+}
 _TAXA = {"human": 9606, "mouse": 10090}
 
 
@@ -124,5 +129,6 @@ def _file(taxon: int, kind: str, argument: str, version: str) -> RemoteFile:
         f"{publisher.base}/download/protein.{kind}.v{version}/{name}",
         publisher.hosts,
         "gzip",
+        rf"\A{_HEADERS[argument]}[^\n]*\n{taxon}\.",
         f"read_stringdb(..., {argument}=...) or genegraph fit --{argument}",
     )
