@@ -136,7 +136,8 @@ def _declared(header: bytes) -> int:
     """How many bytes of tensors a header declares; -1 if it is none."""
     try:
         tensors = {k: v for k, v in json.loads(header).items() if k != "__metadata__"}
-        return max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+        ends = [tensor["data_offsets"][1] for tensor in tensors.values()]
+        return max(ends, default=0) if all(type(end) is int for end in ends) else -1
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return -1
 
