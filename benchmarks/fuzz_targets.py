@@ -213,6 +213,9 @@ def _load_model(path: Path) -> None:
     model = GeneGCNClassifier.load(path)
     network = model.network_.state_dict()
     assert not any(tensor.is_meta for tensor in network.values()), "a weight without values"
+    probabilities = model.predict_proba(QUERY)
+    assert probabilities.shape == (QUERY.n_obs, len(model.classes_))
+    assert np.isfinite(probabilities).all()
 
 
 def checkpoint_parts(data: bytes, folder: Path) -> None:
@@ -398,8 +401,8 @@ TARGETS: dict[str, Target] = {
     ),
     "graph_bytes": Target(seeds.graph_files, graph_bytes, False, 100),
     "graph_parts": Target(seeds.graph_files, graph_parts, True, 60),
-    "model_bytes": Target(seeds.model_files, model_bytes, False, 80),
-    "model_parts": Target(seeds.model_files, model_parts, True, 60),
+    "model_bytes": Target(seeds.model_files, model_bytes, False, 80, (*REFUSED, KeyError)),
+    "model_parts": Target(seeds.model_files, model_parts, True, 60, (*REFUSED, KeyError)),
     "checkpoint_bytes": Target(seeds.checkpoint_files, checkpoint_bytes, False, 50),
     "checkpoint_parts": Target(seeds.checkpoint_files, checkpoint_parts, True, 40),
     "h5ad": Target(seeds.h5ad_files, cells, True, 10, (*REFUSED, KeyError, TypeError)),

@@ -15,6 +15,7 @@ from genegraph.novelty import Novelty
 from genegraph.persistence_checks import (
     check_codes,
     check_fitted,
+    check_stored_settings,
     check_weights,
     read_classes,
 )
@@ -105,6 +106,7 @@ _MISFITS = (
 def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClassifier:
     graph = None if state["graph"] is None else GeneGraph.from_state(state["graph"])
     model = cls(graph, **state["settings"])
+    check_stored_settings(model)
     model.classes_ = read_classes(state["classes"], state["classes_dtype"])
     for name in FITTED:
         setattr(model, name, state["fitted"][name])
@@ -119,7 +121,7 @@ def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClas
         )
     model.novelty_ = Novelty(**state["novelty"])
     if state["genes"] is not None:
-        model.feature_names_in_ = np.array(state["genes"], dtype=object)
+        model.feature_names_in_ = np.array(list(state["genes"]), dtype=object)
     check_fitted(model)
     align_graph(model)
     in_use = model.n_features_in_ if model.graph_ is None else model.graph_.num_genes

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genegraph.classifier_checks import check_settings
 from genegraph.classifier_network import build_network
 
 if TYPE_CHECKING:
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 
 _LABEL_BYTES = 64 << 20
 """No names of types are as long: numpy gives all of them the room of the longest."""
+
+_NUMBER, _NONE = (int, float), type(None)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(["genes", "attention_function", "fusion", "init", "values", "device"], (str,)),
+    **dict.fromkeys(["attention", "normalize", "depth"], (str, _NONE)),
+    **dict.fromkeys(["num_neighbors", "num_graphs", "num_heads", "batch_size"], (int,)),
+    **dict.fromkeys(["num_layers", "n_top_genes"], (int, _NONE)),
+    **dict.fromkeys(["self_loops", "gene_aware", "residual", "verbose"], (bool,)),
+    **dict.fromkeys(["max_missing", "validation_fraction"], _NUMBER),
+    "shrinkage": (*_NUMBER, _NONE),
+    "norm": (bool, _NONE),
+    "hidden_channels": (tuple, list),
+    "pretrain": (bool, str),
+}
 
 
 def read_classes(names: Any, dtype: Any) -> NDArray[Any]:
@@ -37,13 +52,25 @@ def read_classes(names: Any, dtype: Any) -> NDArray[Any]:
     return classes
 
 
+def check_stored_settings(model: GeneGCNClassifier) -> None:
+    """Raises a ValueError if a setting is of another kind than the argument it came from."""
+    for name, kinds in _KINDS.items():
+        value = getattr(model, name)
+        if type(value) not in kinds:
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"its setting {name!r} must be {wanted}, and is {value!r:.80}")
+    if model.batch_size < 1:
+        raise ValueError(f"its setting 'batch_size' must be at least 1, and is {model.batch_size}")
+    check_settings(model)
+
+
 def check_fitted(model: GeneGCNClassifier) -> None:
     """Raises a ValueError if what fit has noted on the model is not what fit notes."""
     wrong = None
     if type(model.n_features_in_) is not int or model.n_features_in_ < 1:
         wrong = "n_features_in_"
     names = getattr(model, "feature_names_in_", None)
-    if names is not None and len(names) != model.n_features_in_:
+    if names is not None and not _are_genes(names.tolist(), model.n_features_in_):
         wrong = "feature_names_in_"
     if model.values_ not in ("counts", "log1p", "features"):
         wrong = "values_"
@@ -100,3 +127,7 @@ def _looks(weights: dict[str, Any], name: str) -> str:
 
 def _is_positive(number: Any) -> bool:
     return isinstance(number, float | int) and math.isfinite(number) and number > 0
+
+
+def _are_genes(names: list[Any], number: int) -> bool:
+    return all(type(name) is str for name in names) and len(set(names)) == number == len(names)

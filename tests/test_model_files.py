@@ -113,6 +113,15 @@ CHANGES = {
     "another gene": (put("graph", "genes", list("ABCDEF")), "does not match its checksum"),
     "normalised how": (put("graph", "normalization", 3), "does not match its checksum"),
     "steps": (put("graph", "provenance", {"graph_steps": 3}), "'graph_steps' must be a list"),
+    "a gene that is no text": (put("genes", ["A", "B", "C", "D", "E", []]), "do not fit together"),
+    "a gene twice": (put("genes", list("ABCDEE")), "'feature_names_in_' is"),
+    "batch of text": (put("settings", "batch_size", "64"), "'batch_size' must be int, and is '64'"),
+    "batch of none": (put("settings", "batch_size", 0), "'batch_size' must be at least 1"),
+    "device of a list": (put("settings", "device", [1]), "'device' must be str"),
+    "unknown device": (put("settings", "device", "abacus"), "'device' must be one of"),
+    "unknown attention": (put("settings", "attention", "what"), "'attention' must be one of"),
+    "missing share": (put("settings", "max_missing", 7), "'max_missing' must lie in 0"),
+    "norm of a tensor": (put("settings", "norm", {"~tensor": "0"}), "'norm' must be bool or"),
     "no tensor": (put("network", OUT, {"~tensor": "nowhere"}), "malformed .*'nowhere'"),
 }
 
@@ -243,3 +252,14 @@ def test_a_header_that_is_nested_without_end_is_no_header(tmp_path):
     np.savez(path, header=np.frombuffer(text, np.uint8))
     with pytest.raises(ValueError, match="not a genegraph graph file"):
         GeneGraph.load(path)
+
+
+def test_a_model_from_a_machine_with_cuda_is_read_on_one_without(changed):
+    path = changed(put("settings", "device", "cuda"))
+    assert GeneGCNClassifier.load(path).device == "cuda"
+
+
+def test_answers_that_overflow_are_an_error_and_no_label(changed):
+    path = changed(weight("head.heads.0.out.weight", lambda w: torch.full_like(w, 3e38)))
+    with pytest.raises(ValueError, match="answers must be finite"):
+        GeneGCNClassifier.load(path).predict(np.full((2, 6), 50.0, dtype="float32"))
