@@ -35,7 +35,8 @@ SECONDS = 1.0  # no input may take longer
 HANG = 20  # after so many seconds a chunk is not waited for any longer
 GROWTH_MIB = 256  # nor may memory grow by more, beyond what the first inputs needed
 ROOM = 3 << 30  # bytes that a chunk may ask for, lest one input takes the whole machine
-CHUNK = 25_000
+CHUNK = 25_000  # inputs; a run that was ended loses so many at most
+RESULTS = Path(__file__).parent / "results" / "fuzz.jsonl"
 WARM_UP = 50
 
 
@@ -235,8 +236,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--inputs", type=int, default=10_000, help="of all targets together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", help="only this one; all inputs go to it")
-    parser.add_argument("--unguided", action="store_true", help="at random, although atheris is there")
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results" / "fuzz.jsonl")
+    parser.add_argument("--unguided", action="store_true", help="at random, even with atheris")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
     guided = atheris is not None and not asked.unguided
     if guided:

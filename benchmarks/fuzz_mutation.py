@@ -6,26 +6,28 @@ bytes and a coverage-guided fuzzer both reach what lies behind a checksum.
 
 import random
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 1 << 15
 SPECIAL = [
     b"", b"\n", b"\r\n", b"\r", b"\t", b" ", b",", b";", b'"', b"\0", b"-", b"|", b"NA", b"nan",
     b"inf", b"-1", b"0", b"1e309", b"1e-320", b"1_0", b"99999999999999999999", b"0x10", b"1.0",
-    b"\xef\xbb\xbf", b"\xff\xfe", b"\xc3\x28", b"\xe2\x80\xa8", b"#", b"<html>", b"9606.", b"10090.X",
-    b"PK\x03\x04", b"\x1f\x8b", b"..\\", b"../", b"/etc/passwd",
+    b"\xef\xbb\xbf", b"\xff\xfe", b"\xc3\x28", b"\xe2\x80\xa8", b"#", b"<html>", b"9606.",
+    b"10090.X", b"PK\x03\x04", b"\x1f\x8b", b"..\\", b"../", b"/etc/passwd",
 ]  # fmt: skip
 VALUES: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 3, 100, 2**31, 2**63, 10**12, -(2**70), 0.5, -0.0, 1e308, 1e-320,
-    "", "x", "0", "1", "G0", "full", "edges", "shared", "counts", "log1p", "<i8", "|O", "V0", "<U9",
-    "U1000000000", "M8[s]", [], {}, [[]], [0], [1, 2, 3], ["a", "a"], [10**9], [-1], [0.5],
-    {"~tensor": "0"}, {"~tensor": "1"}, {"~tensor": "nowhere"}, {"~array": "0"}, {"~array": "2"},
-    {"~tuple": []}, {"~tuple": [1, {"~tuple": [2]}]}, {"~dict": [[0, 0]]}, {"~dict": [[[], 0]]},
-    {"~dict": [0]}, {"~set": [[]]}, {"~set": ["a"]}, {"~size": [2**70]}, {"~size": ["a"]},
-    {"~size": [-1]}, {"~float": "nan"}, {"~float": "inf"}, {"~float": "1"}, {"~int": "0x" + "f" * 20},
-    {"~int": "z"}, {"~bytes": "zz"}, {"~bytes": "00ff"}, {"~text": "edb280"}, {"~text": "c328"},
-    {"~path": "\0"}, {"~state_dict": [[], 0]}, {"~state_dict": [0, 0]}, {"~ordered": [[1, 2]]},
-    {"~what": 0}, {"~tuple": 0}, {"a": 1, "~tuple": []},
+    None, True, False, 0, 1, -1, 2, 3, 100, 2**31, 2**63, 10**12, -(2**70), 0.5, -0.0, 1e308,
+    1e-320, "", "x", "0", "1", "G0", "full", "edges", "shared", "counts", "log1p", "<i8", "|O",
+    "V0", "<U9", "U1000000000", "M8[s]", [], {}, [[]], [0], [1, 2, 3], ["a", "a"], [10**9], [-1],
+    [0.5], {"~tensor": "0"}, {"~tensor": "1"}, {"~tensor": "nowhere"}, {"~array": "0"},
+    {"~array": "2"}, {"~tuple": []}, {"~tuple": [1, {"~tuple": [2]}]}, {"~dict": [[0, 0]]},
+    {"~dict": [[[], 0]]}, {"~dict": [0]}, {"~set": [[]]}, {"~set": ["a"]}, {"~size": [2**70]},
+    {"~size": ["a"]}, {"~size": [-1]}, {"~float": "nan"}, {"~float": "inf"}, {"~float": "1"},
+    {"~int": "0x" + "f" * 20}, {"~int": "z"}, {"~bytes": "zz"}, {"~bytes": "00ff"},
+    {"~text": "edb280"}, {"~text": "c328"}, {"~path": "\0"}, {"~state_dict": [[], 0]},
+    {"~state_dict": [0, 0]}, {"~ordered": [[1, 2]]}, {"~what": 0}, {"~tuple": 0},
+    {"a": 1, "~tuple": []},
 ]  # fmt: skip
 
 
@@ -51,6 +53,13 @@ class Choices:
     def rounds(self) -> int:
         """How many changes to make: none for an empty input, seldom more than two."""
         return min(4, 1 + self.below(256) // 64) if self.data else 0
+
+
+def put(folder: Path, name: str, content: bytes) -> Path:
+    """Writes an input to a file."""
+    path = folder / name
+    path.write_bytes(content)
+    return path
 
 
 def mutated_bytes(rng: random.Random, seeds: list[bytes]) -> bytes:

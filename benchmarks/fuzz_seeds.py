@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -18,6 +17,10 @@ from genegraph import GeneGCNClassifier, GeneGraph
 from genegraph.checkpoint_io import SafeCheckpointIO
 
 GENES = [f"G{i}" for i in range(6)]
+SEEDS: dict[str, list[bytes]] = {}
+"""The seeds of each target, once they are made."""
+MODEL: list[GeneGCNClassifier] = []
+"""The model that predicts changed cells."""
 LABELS = np.repeat(["B cell", "T cell"], 15)
 LINKS = """protein1 protein2 combined_score
 9606.ENSP1 9606.ENSP2 901
@@ -47,8 +50,8 @@ OLD_ALIASES = """## string_protein_id ## alias ## source ##
 9606.ENSP1\tTP53\tBioMart_HUGO Ensembl_HGNC
 9606.ENSP2\tMDM2\tBioMart_HUGO
 """
-EXPORT = """#node1\tnode2\tnode1_string_id\tnode2_string_id\texperimentally_determined_interaction\t\
-combined_score
+EXPORT = """#node1\tnode2\tnode1_string_id\tnode2_string_id\t\
+experimentally_determined_interaction\tcombined_score
 TP53\tMDM2\t9606.ENSP1\t9606.ENSP2\t0.9\t0.999
 MDM2\tCD4\t9606.ENSP2\t9606.ENSP3\t0\t0.4
 """
@@ -85,10 +88,10 @@ def biogrid_table(tab2: bool = False) -> str:
         header = [name.replace("Organism ID", "Organism") for name in header]
         header[header.index("Publication Source")] = "Pubmed ID"
     paper = "1535557" if tab2 else "PUBMED:1535557"
+    rest = ["physical", paper, "9606", "9606", "High Throughput|Low Throughput"]
     ids = [("7157", "4193", "TP53", "MDM2"), ("4193", "920", "MDM2", "CD4")]
     rows = [
-        [str(i), a, b, "-", "-", first, second, "P53|LFS1", "-", "physical", paper]
-        + ["9606", "9606", "High Throughput|Low Throughput"]
+        [str(i), a, b, "-", "-", first, second, "P53|LFS1", "-", *rest]
         for i, (a, b, first, second) in enumerate(ids)
     ]
     return "\n".join("\t".join(row) for row in [header, *rows, rows[0]]) + "\n"
@@ -156,7 +159,10 @@ def graph_files() -> list[bytes]:
 def model_files() -> list[bytes]:
     """Models with the prior alone, without a graph, and with each kind of attention."""
     several = [{}, {"graph": None}, {"attention": "full"}, {"attention": "edges"}]
-    several += [{"attention": "shared", "fusion": "gate", "num_neighbors": 3}, {"genes": "interacting"}]
+    several += [
+        {"attention": "shared", "fusion": "gate", "num_neighbors": 3},
+        {"genes": "interacting"},
+    ]
     return [written(small_model(**settings).save) for settings in several]
 
 
@@ -183,11 +189,3 @@ def records() -> list[bytes]:
     """What is kept beside a download."""
     known = {"file": "links", "sha256": "0" * 64, "date": "2026-01-01", "origin": "https://x"}
     return [json.dumps(known).encode()]
-
-
-def names_in(content: bytes) -> list[str]:
-    """All groups and data sets of an HDF5 file."""
-    found: list[str] = []
-    with h5py.File(io.BytesIO(content), "r") as file:
-        file.visit(found.append)
-    return found

@@ -443,9 +443,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         )
         if not np.isfinite(logits).all():
             raise ValueError(
-                f"The network's answers must be finite (got {(~np.isfinite(logits)).sum():,} NaN or "
-                "infinite): values or weights are too large for it. Check that the cells are of "
-                "the kind it was fitted on."
+                f"The network's answers must be finite (got {(~np.isfinite(logits)).sum():,} NaN "
+                "or infinite): values or weights are too large for it. Check that the cells are "
+                "of the kind it was fitted on."
             )
         proba: NDArray[np.float32] = softmax(logits / np.float32(self.temperature_), axis=1)
         return proba, self.novelty_(places)

@@ -168,8 +168,8 @@ def read_matrix(adata: "AnnData", layer: str | None = None) -> AnyMatrix:
     names = adata.raw if takes_raw(adata, layer) else adata
     if matrix.shape != (adata.n_obs, names.n_vars):  # nobody asks a file opened with backed="r"
         raise ValueError(
-            f"{source} must be of {adata.n_obs:,} cells and {names.n_vars:,} genes, as many as have "
-            f"names (got shape {tuple(matrix.shape)}). The file may be damaged: make it again."
+            f"{source} must be of {adata.n_obs:,} cells and {names.n_vars:,} genes, as many as "
+            f"have names (got shape {tuple(matrix.shape)}). The file may be damaged: make it again."
         )
     return matrix
 

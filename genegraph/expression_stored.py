@@ -115,7 +115,7 @@ def damage_named(what: str) -> Iterator[None]:
 
 
 def check_sparse(X: Any) -> None:
-    """Refuses a sparse matrix on disk whose parts do not fit together, before rows are read by them.
+    """Refuses a sparse matrix on disk whose parts do not fit together, before it is read by them.
 
     Raises:
         ValueError: If one of ``data``, ``indices`` and ``indptr`` has another shape or number

@@ -79,9 +79,7 @@ def test_a_zip_that_declares_a_bomb_is_refused_before_it_is_unpacked(tmp_path, m
         read_biogrid(path)
 
 
-def test_a_graph_file_that_is_a_bomb_is_refused_before_it_is_unpacked(
-    tmp_path, graph, monkeypatch
-):
+def test_a_graph_file_that_is_a_bomb_is_refused_before_it_is_unpacked(tmp_path, graph, monkeypatch):
     path = tmp_path / "graph.npz"
     zeros = io.BytesIO()
     np.save(zeros, np.zeros(1 << 20))
@@ -165,7 +163,7 @@ def test_a_nul_does_not_end_a_name_unseen(tmp_path):
     with pytest.raises(ValueError, match="NUL bytes"):
         read_stringdb(path)
     path.write_text("gene_a,gene_b\nTP53,MDM2\n", encoding="utf-16")
-    with pytest.raises(ValueError, match="not UTF-8|two or more columns"):
+    with pytest.raises(ValueError, match=r"not UTF-8|two or more columns"):
         read_edges(path)
 
 

@@ -89,7 +89,10 @@ CHANGES = {
     "weight that is none": (put("network", OUT, 3), "and is absent"),
     "gene out of range": (weight("head_input.columns", lambda c: c + 1), "read other genes"),
     "gene below range": (weight("head_input.columns", lambda c: c - 1), "read other genes"),
-    "wider network": (put("settings", "hidden_channels", [4]), r"float32 \[4\] by its settings, and is"),
+    "wider network": (
+        put("settings", "hidden_channels", [4]),
+        r"float32 \[4\] by its settings, and is",
+    ),
     "huge network": (put("settings", "hidden_channels", [10**10]), "by its settings"),
     "too many heads": (put("settings", "num_heads", 10**12), "ask for more parts"),
     "too many layers": (put("settings", "num_layers", 10**12), "ask for more parts"),
@@ -109,7 +112,10 @@ CHANGES = {
     "counts without a prior": (count_without_prior, "'counted_' is True"),
     "held-out label": (replace(("held_out", "label"), lambda t: t + 2), "name other classes"),
     "float64 novelty": (replace(("novelty", "means"), torch.Tensor.double), "must hold float32"),
-    "novelty of a class less": (replace(("novelty", "means"), lambda t: t[:1].clone()), "2 classes"),
+    "novelty of a class less": (
+        replace(("novelty", "means"), lambda t: t[:1].clone()),
+        "2 classes",
+    ),
     "another gene": (put("graph", "genes", list("ABCDEF")), "does not match its checksum"),
     "normalised how": (put("graph", "normalization", 3), "does not match its checksum"),
     "steps": (put("graph", "provenance", {"graph_steps": 3}), "'graph_steps' must be a list"),
@@ -169,7 +175,7 @@ def test_a_header_longer_than_any_is_not_read(tmp_path):
 
 @pytest.mark.parametrize("load", [GeneGraph.load, GeneGCNClassifier.load])
 def test_a_device_is_no_file(load):
-    with pytest.raises(ValueError, match="/dev/zero.* (must be|not) a genegraph"):
+    with pytest.raises(ValueError, match=r"/dev/zero.* (must be|not) a genegraph"):
         load("/dev/zero")
 
 

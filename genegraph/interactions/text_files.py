@@ -48,9 +48,7 @@ def open_text(path: Path) -> Iterator[IO[bytes]]:
         raw.seek(0)
         if magic.startswith(b"\x1f\x8b"):
             with gzip.open(raw) as unpacked:
-                limited = LimitedStream(
-                    cast(IO[bytes], unpacked), path.name, path.stat().st_size
-                )
+                limited = LimitedStream(cast(IO[bytes], unpacked), path.name, path.stat().st_size)
                 yield cast(IO[bytes], limited)
         elif magic.startswith(b"PK\x03\x04"):
             raise ValueError(f"{path.name} is a zip archive; give a plain text or a gzip file.")
@@ -63,7 +61,13 @@ def damage_named(label: str) -> Iterator[None]:
     """Answers a broken archive with a sentence that names the file."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError) as error:
+    except (
+        EOFError,
+        zlib.error,
+        gzip.BadGzipFile,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ) as error:
         raise ValueError(
             f"{label} is truncated or damaged ({error}); download it again and compare its size."
         ) from error

@@ -1,4 +1,4 @@
-"""What comes is the file that was asked for, bounded, and in the place of a file, never of a link."""
+"""What comes is the file that was asked for, is bounded, and never goes where a link points."""
 
 import gzip
 import io
@@ -94,10 +94,10 @@ def test_a_zip_with_a_way_out_never_reaches_the_cache(server, folder, name, why)
 
 def test_a_bomb_never_reaches_the_cache(server, folder):
     server.answers[LINKS_PATH] = bad.whole(gzip.compress(bytes(70 << 20)))
-    with pytest.raises(DownloadError, match="not to be trusted .*unpacks to more than"):
+    with pytest.raises(DownloadError, match=r"not to be trusted .*unpacks to more than"):
         fetch_string(cache_dir=folder)
     server.answers[ZIP_PATH] = bad.whole(archive((TABLE.format("5.0.261"), bytes(70 << 20))))
-    with pytest.raises(DownloadError, match="not to be trusted .*unpacks to more than"):
+    with pytest.raises(DownloadError, match=r"not to be trusted .*unpacks to more than"):
         fetch_biogrid(cache_dir=folder)
     assert list(folder.iterdir()) == []
 
