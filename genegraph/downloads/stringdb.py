@@ -47,9 +47,10 @@ def fetch_string(
     r"""Fetches the interactions of one organism from STRING, and the names of its proteins.
 
     A file is fetched once, over HTTPS, into the cache folder; nothing incomplete is ever kept
-    there, nor another organism's file or another kind of file. STRING publishes no checksums: the SHA-256 of the first download is recorded beside the
-    file, and each later use is held against it. A file that was put into the folder by hand, under
-    STRING's name for it, is used as it is once it has been unpacked to its end.
+    there, nor another organism's file or another kind of file. STRING publishes no checksums: the
+    SHA-256 of the first download is recorded beside the file, and each later use is held against
+    it. A file that was put into the folder by hand, under STRING's name for it, is used as it is
+    once it has been unpacked to its end.
 
     Args:
         taxon: NCBI taxon of the organism, or ``"human"`` (9606) or ``"mouse"`` (10090). Baker's
