@@ -441,6 +441,12 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             lambda read: mean_vote(self.network_.head.votes(read)),
             lambda read: first_view(read) @ directions.to(read),
         )
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                f"The network's answers must be finite (got {(~np.isfinite(logits)).sum():,} NaN "
+                "or infinite): values or weights are too large for it. Check that the cells are "
+                "of the kind it was fitted on."
+            )
         proba: NDArray[np.float32] = softmax(logits / np.float32(self.temperature_), axis=1)
         return proba, self.novelty_(places)
 

@@ -35,12 +35,27 @@ NOT_IN_FINGERPRINT = ("graph", "device", "verbose", "trainer_options", "max_miss
 
 
 def check_options(model: GeneGCNClassifier) -> None:
-    """Raises an error for a parameter that cannot be.
+    """Raises an error for a parameter that cannot be, or not on this machine.
 
     Raises:
         TypeError: If the graph is no graph.
         ValueError: If an option is unknown, or two of them exclude each other.
         RuntimeError: If CUDA was asked for and there is none.
+    """
+    check_settings(model)
+    if model.device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(
+            "device='cuda' was asked for, but torch sees no CUDA device; use device='auto' "
+            "to fall back to the CPU."
+        )
+
+
+def check_settings(model: GeneGCNClassifier) -> None:
+    """Raises an error for a parameter that cannot be, on whatever machine.
+
+    Raises:
+        TypeError: If the graph is no graph.
+        ValueError: If an option is unknown, or two of them exclude each other.
     """
     if model.graph is not None and not isinstance(model.graph, GeneGraph):
         raise TypeError(
@@ -73,11 +88,6 @@ def check_options(model: GeneGCNClassifier) -> None:
         raise ValueError(f"'num_heads' must be at least 1 (got {model.num_heads!r}).")
     if not 0 <= model.max_missing <= 1:
         raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {model.max_missing!r}).")
-    if model.device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(
-            "device='cuda' was asked for, but torch sees no CUDA device; use device='auto' "
-            "to fall back to the CPU."
-        )
     if are_several(model.trainer_options) and not isinstance(model.random_state, numbers.Integral):
         raise ValueError(
             "'random_state' must be an integer where several devices train together, so that all "

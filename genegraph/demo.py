@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_sp
 
 from genegraph.classifier import GeneGCNClassifier
 from genegraph.datasets import complexes, pbmc
+from genegraph.files import write_whole
 from genegraph.graph import GeneGraph
 from genegraph.interactions import read_stringdb
 from genegraph.pl import confusion
@@ -149,7 +150,8 @@ def _save(folder: Path, model: GeneGCNClassifier, test: "AnnData") -> None:
     model.annotate(test, key="predicted")
     found = test.obs[["cell_type", "predicted", "predicted_confidence"]]
     found = found.rename(columns={"predicted_confidence": "confidence"})
-    found.to_csv(folder / "predictions.csv", index_label="cell", float_format="%.4f")
+    table = found.to_csv(index_label="cell", float_format="%.4f")
+    write_whole(folder / "predictions.csv", table.encode())
     true, named = found["cell_type"].astype(str), found["predicted"].astype(str)
     confusion(true, named, save=folder / "confusion.png")
     model.save(folder / "pbmc.genegraph")

@@ -22,7 +22,7 @@ from genegraph.expression_matrix import (
     take_columns,
     tidy,
 )
-from genegraph.expression_stored import StoredMatrix, stays_on_disk
+from genegraph.expression_stored import StoredMatrix, check_sparse, damage_named, stays_on_disk
 from genegraph.expression_values import (
     Kind,
     check_values,
@@ -164,7 +164,14 @@ def read_matrix(adata: "AnnData", layer: str | None = None) -> AnyMatrix:
             f"{adata.n_vars} genes); was everything filtered away?"
         )
     source = source_of(adata, layer)
-    return as_matrix(_readable(_matrix(adata, layer), source), source)
+    matrix = as_matrix(_readable(_matrix(adata, layer), source), source)
+    names = adata.raw if takes_raw(adata, layer) else adata
+    if matrix.shape != (adata.n_obs, names.n_vars):  # nobody asks a file opened with backed="r"
+        raise ValueError(
+            f"{source} must be of {adata.n_obs:,} cells and {names.n_vars:,} genes, as many as "
+            f"have names (got shape {tuple(matrix.shape)}). The file may be damaged: make it again."
+        )
+    return matrix
 
 
 def source_of(adata: "AnnData", layer: str | None) -> str:
@@ -340,18 +347,18 @@ def _hint(cells: Any) -> str:
 
 
 def _matrix(adata: "AnnData", layer: str | None) -> Any:
-    if takes_raw(adata, layer):
-        return adata.raw.X
-    if layer is not None:
-        if layer not in adata.layers:
-            raise KeyError(_unknown_name("layer", layer, "adata.layers", adata.layers))
-        return adata.layers[layer]
-    if adata.X is None:
+    if layer is not None and layer not in adata.layers and not takes_raw(adata, layer):
+        raise KeyError(_unknown_name("layer", layer, "adata.layers", adata.layers))
+    with damage_named(source_of(adata, layer)):
+        if takes_raw(adata, layer):
+            return adata.raw.X
+        X = adata.X if layer is None else adata.layers[layer]
+    if X is None:
         raise ValueError(
             "adata.X must hold the expression values (got None); name the layer that holds "
             f"them with layer=... (has: {_listing(adata.layers)})."
         )
-    return adata.X
+    return X
 
 
 def _readable(X: Any, source: str) -> Any:
@@ -362,11 +369,14 @@ def _readable(X: Any, source: str) -> Any:
             f"{source} is a dask array, whose values are not in memory; call .compute() on it "
             "and assign the result first, or open the file with backed='r'."
         )
-    if stays_on_disk(X):
-        return StoredMatrix(X, (lambda part, _: tidy(part),))
-    if hasattr(X, "to_memory"):  # sparse, on disk
-        return X.to_memory()
-    return X[()] if library in ("h5py", "zarr") else X
+    with damage_named(source):
+        if library == "anndata" and hasattr(X, "group"):
+            check_sparse(X)
+        if stays_on_disk(X):
+            return StoredMatrix(X, (lambda part, _: tidy(part),))
+        if hasattr(X, "to_memory"):  # sparse, on disk
+            return X.to_memory()
+        return X[()] if library in ("h5py", "zarr") else X
 
 
 def _report_missing(missing: list[str], num_wanted: int, max_missing: float) -> None:

@@ -131,11 +131,28 @@ def _position(X: Matrix, index: int) -> tuple[int, int]:
 
 def _tidy_csr(X: Any) -> sp.csr_matrix | sp.csr_array:
     csr_class = sp.csr_array if isinstance(X, sp.sparray) else sp.csr_matrix
+    if X.format == "csc":
+        _check_places(sp.csc_array(X))
     if X.format == "csr":
         csr = csr_class(X)  # AnnData's views become plain matrices, without a copy
+        _check_places(csr)
         if csr.has_canonical_format:
             return csr
     # Duplicates are summed: in float64, as a sum may not fit a small integer format.
     csr = csr_class(X.tocoo().astype(np.float64))
     csr.sum_duplicates()  # which also sorts the indices
     return csr
+
+
+def _check_places(X: Any) -> None:
+    """Refuses places outside the matrix, which compiled loops would follow.
+
+    A damaged file has such; nobody else looks at them.
+    """
+    try:
+        X.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"A sparse matrix must name rows and columns that it has (got {X.shape[0]} x "
+            f"{X.shape[1]}, and: {error}). The file it came from may be damaged: make it again."
+        ) from error

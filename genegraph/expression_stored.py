@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -93,12 +94,49 @@ class StoredMatrix:
 
     def _read(self, rows: Rows) -> Any:
         first, last = int(rows[0]), int(rows[-1]) + 1
-        part = self._source[first:last]
+        with damage_named(f"cells {first:,} to {last - 1:,}"):
+            part = self._source[first:last]
         if (np.diff(rows) != 1).any():
             part = part[rows - first]
         for step in self._steps:
             part = step(part, rows)
         return part
+
+
+@contextmanager
+def damage_named(what: str) -> Iterator[None]:
+    """Answers what anndata and h5py say of a damaged file with what could not be read."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise ValueError(
+            f"{what} could not be read from the file ({error}); it may be damaged: make it again."
+        ) from error
+
+
+def check_sparse(X: Any) -> None:
+    """Refuses a sparse matrix on disk whose parts do not fit together, before it is read by them.
+
+    Raises:
+        ValueError: If one of ``data``, ``indices`` and ``indptr`` has another shape or number
+            format than it must.
+    """
+    data, indices, indptr = (X.group[name] for name in ("data", "indices", "indptr"))
+    lines = X.shape[0] if X.format == "csr" else X.shape[1]
+    if any(part.ndim != 1 for part in (data, indices, indptr)) or data.shape != indices.shape:
+        wrong = f"{data.shape} values in {indices.shape} places"
+    elif indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
+        wrong = f"places of the formats {indices.dtype} and {indptr.dtype}"
+    else:
+        starts = np.asarray(indptr[()], dtype=np.int64)
+        fits = len(starts) == lines + 1 and starts[0] == 0 and starts[-1] == data.shape[0]
+        if fits and (np.diff(starts) >= 0).all():
+            return
+        wrong = f"{len(starts):,} starts for {lines:,} rows or columns, that do not fit"
+    raise ValueError(
+        f"A sparse matrix on disk must say where each of its values is (got {wrong}). The file may "
+        "be damaged: make it again."
+    )
 
 
 def stays_on_disk(X: Any) -> bool:

@@ -2,6 +2,8 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,16 +24,34 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         ...     Path(folder, "a.txt").read_text()
         'all or nothing'
     """
+    with whole_file(path) as draft, open(draft, "xb") as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields the path of a draft beside the file, which takes its place once it is written.
+
+    A symbolic link at ``path`` is replaced, and what it points to left alone.
+
+    Args:
+        path: Where to write; a file there is replaced.
+
+    Yields:
+        A path of the same ending, with no file yet. Whatever ends the block early removes it.
+
+    Raises:
+        OSError: If it cannot be written; what was there before is then still there.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp{path.suffix}")
     try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
+        yield draft
+        with open(draft, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(draft, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)  # the new name, too, must reach the disk
     try:
         os.fsync(folder)

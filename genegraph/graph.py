@@ -25,8 +25,14 @@ from genegraph.graph_build import (
 from genegraph.graph_controls import in_core, random_pairs
 from genegraph.graph_convert import networkx_edges, plain_json
 from genegraph.graph_io import read_graph, write_graph
-from genegraph.graph_report import GraphReport, count_dropped, count_matched, graph_steps
-from genegraph.normalize import Normalization, normalize_edges
+from genegraph.graph_report import (
+    GraphReport,
+    check_steps,
+    count_dropped,
+    count_matched,
+    graph_steps,
+)
+from genegraph.normalize import Normalization, check_normalization, normalize_edges
 from genegraph.rewire import rewire_pairs, shared_pairs
 
 if TYPE_CHECKING:
@@ -614,7 +620,8 @@ class GeneGraph:
             ValueError: If it is not a graph file, is damaged or was changed, or
                 comes from a newer version.
         """
-        arrays, header = read_graph(path, ["edge_index", "edge_weight"])
+        dtypes = {"edge_index": "int64", "edge_weight": "float32"}
+        arrays, header = read_graph(path, dtypes)
         try:
             return cls.from_state({**header, **arrays})
         except (KeyError, TypeError, ValueError) as error:
@@ -647,6 +654,8 @@ class GeneGraph:
         vars(graph)["_normalization"] = state["normalization"]
         if graph.content_hash != state["content_hash"]:
             raise ValueError("its content does not match its checksum")
+        check_normalization(state["normalization"])
+        check_steps(graph._provenance)
         return graph
 
     def __eq__(self, other: object) -> bool:

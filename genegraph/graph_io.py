@@ -1,21 +1,28 @@
 """Writes the parts of a graph to one ``.npz`` file and reads them back, checked."""
 
 import json
+import math
 import os
-import struct
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genegraph.archives import check_members, check_size
 from genegraph.files import write_whole
 
 FORMAT = "genegraph graph"
 FORMAT_VERSION = 1
+FREE_BYTES = 1 << 30
+"""Edges that all weigh the same pack well: so much may come out of any file."""
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -32,7 +39,7 @@ def write_graph(path: str | os.PathLike[str], arrays: Arrays, header: dict[str, 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_graph(f"{folder}/graph.npz", {"a": np.arange(3)}, {"genes": ["TP53"]})
-        ...     read_graph(f"{folder}/graph.npz", ["a"])
+        ...     read_graph(f"{folder}/graph.npz", {"a": "int64"})
         ({'a': array([0, 1, 2])}, {'genes': ['TP53']})
     """
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **header})
@@ -42,63 +49,69 @@ def write_graph(path: str | os.PathLike[str], arrays: Arrays, header: dict[str, 
     write_whole(path, content.getvalue())
 
 
-def read_graph(path: str | os.PathLike[str], names: list[str]) -> tuple[Arrays, dict[str, Any]]:
+def read_graph(
+    path: str | os.PathLike[str], dtypes: dict[str, str]
+) -> tuple[Arrays, dict[str, Any]]:
     """Reads what :func:`write_graph` wrote; nothing in the file is ever executed.
 
     Args:
         path: File to read.
-        names: Names of the arrays it must hold.
+        dtypes: Names of the arrays it must hold, and the number format of each.
 
     Raises:
         OSError: If the file cannot be opened.
         ValueError: If it is not a graph file, is damaged, or comes from a newer version.
     """
-    content = Path(path).read_bytes()
+    with open(path, "rb") as file:
+        is_zip = file.read(2) == b"PK"
+        with _damage_named(path):
+            archive = zipfile.ZipFile(file) if is_zip else None
+            encoded = None
+            if archive is not None:
+                check_members(archive, "the zip")
+                if "header.npy" in archive.namelist():
+                    encoded = _read_array(archive, "header", "uint8")
+        header = _parse_header(path, encoded)  # first: a newer file may have other arrays
+        with _damage_named(path):
+            assert archive is not None
+            return {name: _read_array(archive, name, dtypes[name]) for name in dtypes}, header
+
+
+@contextmanager
+def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
-        found = _read_arrays(content, ["header", *names]) if content.startswith(b"PK") else {}
-    except _UNREADABLE as error:
-        message = f"{path}: damaged ({error}); copy or make the file again."
-        raise ValueError(message) from error
-    header = _parse_header(path, found.pop("header", None))
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise ValueError(f"{path}: damaged ({missing[0]!r} is missing); make the file again.")
-    return found, header
+        yield
+    except Exception as error:  # whatever zipfile, zlib and numpy say of bytes they cannot read
+        raise ValueError(f"{path}: damaged ({error}); copy or make the file again.") from error
 
 
-# What zipfile, zlib and numpy raise for bytes that are not what they should be.
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    ValueError,
-)
-
-
-def _read_arrays(content: bytes, names: list[str]) -> Arrays:
-    with zipfile.ZipFile(BytesIO(content)) as archive:
-        present = set(archive.namelist())
-        # read() checks a member's checksum before numpy sees a byte of it.
-        return {
-            name: np.load(BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-            for name in names
-            if f"{name}.npy" in present
-        }
+def _read_array(archive: zipfile.ZipFile, name: str, dtype: str) -> NDArray[Any]:
+    """Reads one array whose declared format and shape are those of the bytes that are there."""
+    try:
+        member = archive.getinfo(f"{name}.npy")
+    except KeyError:
+        raise ValueError(f"{name!r} is missing") from None
+    check_size(archive, member, "the zip", FREE_BYTES)
+    stream = BytesIO(archive.read(member))  # read() checks the member's checksum
+    shape, fortran_order, found = _HEADERS[np.lib.format.read_magic(stream)](stream)
+    if found != np.dtype(dtype):
+        raise ValueError(f"{name!r} must hold {dtype}, but holds {found}")
+    data = stream.read()
+    if len(data) != math.prod(shape) * found.itemsize:
+        raise ValueError(f"{name!r} declares the shape {shape}, but holds {len(data):,} bytes")
+    order: Literal["F", "C"] = "F" if fortran_order else "C"
+    return np.frombuffer(data, found).reshape(shape, order=order).copy()
 
 
 def _parse_header(path: str | os.PathLike[str], encoded: NDArray[Any] | None) -> dict[str, Any]:
     try:
         header = json.loads(encoded.tobytes()) if encoded is not None else None
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
         raise ValueError(f"{path}: not a genegraph graph file; write one with GeneGraph.save().")
     version = header.pop("format_version", None)
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise ValueError(f"{path}: damaged (format version {version!r}); make the file again.")
     if version > FORMAT_VERSION:
         raise ValueError(

@@ -115,6 +115,28 @@ def graph_steps(provenance: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(step) for step in provenance.get("graph_steps", [])]
 
 
+def check_steps(provenance: dict[str, Any]) -> None:
+    """Refuses a provenance whose steps cannot be told, as one from a file may be.
+
+    Args:
+        provenance: As ``GeneGraph.provenance`` holds it.
+
+    Raises:
+        ValueError: If ``graph_steps`` is no list of dicts, or one of them does not count what it
+            dropped.
+
+    Example:
+        >>> check_steps({"graph_steps": [{"step": "align", "dropped": {"zero": 2}}]})
+    """
+    steps = provenance.get("graph_steps", [])
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise ValueError(f"'graph_steps' must be a list of dicts (got {steps!r:.80})")
+    for step in steps:
+        dropped = step.get("dropped", {})
+        if not isinstance(dropped, dict) or any(type(n) is not int for n in dropped.values()):
+            raise ValueError(f"'dropped' must hold counts (got {dropped!r:.80})")
+
+
 def count_dropped(provenance: dict[str, Any]) -> dict[str, int]:
     """Sums over all steps, per reason, how many interactions were left out.
 

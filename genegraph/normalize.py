@@ -7,7 +7,7 @@ row 1 the target :math:`i`, so that edge ``e`` is the entry
 Gradients flow through to ``edge_weight``; sums are taken in double precision.
 """
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -69,6 +69,26 @@ def normalize_edges(
     if method == "sym":
         return normalize_sym(*edges, num_nodes)
     return normalize_row(*edges, num_nodes) if method == "row" else edges
+
+
+def check_normalization(done: Any) -> None:
+    """Refuses what :meth:`~genegraph.GeneGraph.normalize` does not note, as a file may hold.
+
+    Args:
+        done: None, or a dict of ``method`` and ``self_loops``.
+
+    Raises:
+        ValueError: If it is anything else.
+
+    Example:
+        >>> check_normalization({"method": "sym", "self_loops": True})
+    """
+    methods = (*get_args(Normalization), None)
+    fits = isinstance(done, dict) and done.keys() == {"method", "self_loops"}
+    if done is not None and not (
+        fits and done["method"] in methods and isinstance(done["self_loops"], bool)
+    ):
+        raise ValueError(f"'normalization' must be what normalize() notes (got {done!r:.80})")
 
 
 def normalize_max(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:

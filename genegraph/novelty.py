@@ -112,7 +112,10 @@ class Novelty:
             )
 
     def check_shape(self, num_features: int, num_classes: int) -> None:
-        """Raises a ValueError if it is not of such features and classes."""
+        """Raises a ValueError if it is not of such features and classes, or no float32."""
+        parts = (self.directions, self.means, self.distances)
+        if any(part.dtype != np.float32 for part in parts):
+            raise ValueError(f"Novelty must hold float32 (got {[str(p.dtype) for p in parts]}).")
         number = self.directions.shape[-1]
         shapes = (self.directions.shape, self.means.shape, self.distances.shape)
         if shapes != ((num_features, number), (num_classes, number), (len(self.distances),)):

@@ -12,6 +12,13 @@ import torch
 from genegraph.classifier_network import align_graph, build_network
 from genegraph.graph import GeneGraph
 from genegraph.novelty import Novelty
+from genegraph.persistence_checks import (
+    check_codes,
+    check_fitted,
+    check_stored_settings,
+    check_weights,
+    read_classes,
+)
 from genegraph.safefile import flatten_tree, read_safe, unflatten_tree, write_safe
 
 if TYPE_CHECKING:
@@ -80,28 +87,45 @@ def load_model(cls: type[GeneGCNClassifier], path: str | os.PathLike[str]) -> Ge
     try:
         state = unflatten_tree(meta["model"], tensors)
         return _rebuild(cls, state)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except _MISFITS as error:
         raise ValueError(f"{path} is damaged: its parts do not fit together ({error}).") from error
+
+
+_MISFITS = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+)
+"""What parts of the right form and with the wrong content lead to."""
 
 
 def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClassifier:
     graph = None if state["graph"] is None else GeneGraph.from_state(state["graph"])
     model = cls(graph, **state["settings"])
-    model.classes_ = np.array(state["classes"], dtype=np.dtype(state["classes_dtype"]))
+    check_stored_settings(model)
+    model.classes_ = read_classes(state["classes"], state["classes_dtype"])
     for name in FITTED:
         setattr(model, name, state["fitted"][name])
     held = state["held_out"]
     model.held_out_ = None
     if held is not None:
+        for part in ("label", "predicted"):
+            check_codes(held[part], len(model.classes_))
         named = {part: model.classes_[held[part]] for part in ("label", "predicted")}
         model.held_out_ = pd.DataFrame(
             {**named, "confidence": held["confidence"]}, index=held["rows"]
         )
     model.novelty_ = Novelty(**state["novelty"])
     if state["genes"] is not None:
-        model.feature_names_in_ = np.array(state["genes"], dtype=object)
+        model.feature_names_in_ = np.array(list(state["genes"]), dtype=object)
+    check_fitted(model)
     align_graph(model)
     in_use = model.n_features_in_ if model.graph_ is None else model.graph_.num_genes
+    check_weights(model, in_use, state["network"])
     model.network_ = build_network(model, in_use)
     model.network_.load_state_dict(state["network"])
     model.network_.eval()

@@ -25,6 +25,8 @@ from genegraph.version import __version__
 __all__ = ["flatten_tree", "read_safe", "unflatten_tree", "write_safe"]
 
 _KEY = "genegraph"
+MAX_HEADER = 100_000_000
+"""Bytes of JSON that safetensors takes, too."""
 _SEALED = re.compile(r'(\{.*), "sha256": "([0-9a-f]{64})"\}')
 
 
@@ -97,7 +99,7 @@ def read_safe(
         ValueError: If it is not a genegraph file, holds another kind, has another format
             version, or is damaged.
     """
-    content = Path(path).read_bytes()
+    content = _read_declared(path)
     text, expected = _read_header(path, content)
     document = _parse(path, text)
     if document["format"] != version:
@@ -116,6 +118,28 @@ def read_safe(
     if document["kind"] != kind:
         raise ValueError(f"{path} must hold a {kind} (got a {document['kind']}).")
     return tensors, document["meta"]
+
+
+def _read_declared(path: str | os.PathLike[str]) -> bytes:
+    """Reads a file that is as long as its header says; of another one only the header."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if length > min(size - len(start), MAX_HEADER):
+            return start + file.read(8)  # enough to say what it is instead
+        start += file.read(length)
+        return start + file.read() if len(start) + _declared(start[8:]) == size else start
+
+
+def _declared(header: bytes) -> int:
+    """How many bytes of tensors a header declares; -1 if it is none."""
+    try:
+        tensors = {k: v for k, v in json.loads(header).items() if k != "__metadata__"}
+        ends = [tensor["data_offsets"][1] for tensor in tensors.values()]
+        return max(ends, default=0) if all(type(end) is int for end in ends) else -1
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        return -1
 
 
 def _storable(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -155,9 +179,10 @@ def _read_header(path: str | os.PathLike[str], content: bytes) -> tuple[str, str
         header = json.loads(content[8 : 8 + length])
         sealed = header["__metadata__"][_KEY]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = f"one that begins with {content[:16]!r}" if content else "0 bytes"
         raise ValueError(
-            f"{path} must be a genegraph file (got {len(content):,} bytes that do not begin "
-            "like one). Check that it is the file meant, and complete."
+            f"{path} must be a genegraph file (got {found}). Check that it is the file meant, and "
+            "complete."
         ) from error
     parts = _SEALED.fullmatch(sealed) if isinstance(sealed, str) else None
     if parts is None:

@@ -418,7 +418,11 @@ def test_a_graph_and_its_files_exclude_each_other(files, capsys):
 
 
 def test_fetch_says_where_the_files_lie(tmp_path, capsys):
-    for kind, text in (("links", "protein1 protein2 combined_score\n"), ("info", "#id\tname\n")):
+    texts = {
+        "links": "protein1 protein2 combined_score\n10090.P1 10090.P2 900\n",
+        "info": "#string_protein_id\tpreferred_name\n10090.P1\tTrp53\n",
+    }
+    for kind, text in texts.items():
         packed = gzip.compress(text.encode())
         (tmp_path / f"10090.protein.{kind}.v12.0.txt.gz").write_bytes(packed)
     words = ("fetch", "string", "--taxon", "mouse", "--cache-dir", tmp_path)

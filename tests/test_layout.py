@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "genegraph"
 
 # Each place may import the places before it and its own, never one after it.
 ORDER = [
-    {"version", "files", "colors"},
+    {"version", "files", "archives", "colors"},
     {"interactions"},
     {"downloads"},
     {"normalize", "edges", "rewire", "graph_controls"},
@@ -23,8 +23,9 @@ ORDER = [
     {"resampling", "head_statistics", "reliability", "novelty", "annotation"},
     {"training"},
     {"classifier_network"},
-    {"classifier_cells", "persistence"},
+    {"classifier_cells"},
     {"classifier_checks"},
+    {"persistence_checks", "persistence"},
     {"classifier_fit"},
     {"explain", "pl"},
     {"report"},

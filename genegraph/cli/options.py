@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from genegraph.cli.output import Output
 from genegraph.cli.usage import UsageError, check_inputs
+from genegraph.files import whole_file, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -168,14 +169,16 @@ def name(
             majority_voting=args.majority_voting,
         )
     if args.out.suffix == ".h5ad":
-        cells.write_h5ad(args.out)
+        with whole_file(args.out) as draft:
+            cells.write_h5ad(draft)
     else:
         names = {args.key: "predicted", f"{args.key}_confidence": "confidence"}
         names[f"{args.key}_novelty"] = "novelty"
         if args.majority_voting:
             names[f"{args.key}_majority"] = "majority"
         found = cells.obs[list(names)].rename(columns=names)
-        found.to_csv(args.out, index_label="cell", float_format="%.4f")
+        table = found.to_csv(index_label="cell", float_format="%.4f")
+        write_whole(args.out, table.encode())
     named = cells.obs[args.key].value_counts()
     named = named[named > 0]
     output.say("\n".join(f"{count:>8,}  {label}" for label, count in named.items()))

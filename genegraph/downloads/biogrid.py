@@ -1,6 +1,7 @@
 """Fetches a release of the BioGRID database."""
 
 import os
+import re
 from pathlib import Path
 
 from genegraph.downloads.cache import cached
@@ -62,6 +63,7 @@ def fetch_biogrid(
         f"{BIOGRID.base}/Download/BioGRID/Release-Archive/BIOGRID-{version}/{name}",
         BIOGRID.hosts,
         "zip",
+        rf"^[^/]*-{re.escape(version)}\.tab3\.txt$",
         "read_biogrid(path) or genegraph fit --biogrid",
     )
     return cached(file, cache_dir)

@@ -55,7 +55,7 @@ def cache_folder(cache_dir: CacheDir = None) -> Path:
 def _adopt(file: RemoteFile, path: Path) -> None:
     """Takes a file that someone put there by hand; it is theirs, so it is never replaced."""
     try:
-        check_content(path, file.packing)
+        check_content(path, file.packing, file.holds)
     except ValueError as error:
         raise DownloadError(
             f"{path} is {error}. Delete it to have it fetched, or put {file.url} in its place."
@@ -88,7 +88,7 @@ def _fetch(file: RemoteFile, path: Path, record: Record | None) -> None:
 
 def _check_download(file: RemoteFile, temporary: Path, path: Path) -> None:
     try:
-        check_content(temporary, file.packing)
+        check_content(temporary, file.packing, file.holds)
     except ValueError as error:
         raise TransferError(f"what came is {error}") from error
     sha256 = sha256_of(temporary)

@@ -13,12 +13,16 @@ class Publisher(NamedTuple):
 
 
 class RemoteFile(NamedTuple):
-    """One file of a publisher: its name there and here, and the arguments that take it."""
+    """One file of a publisher: its name there and here, and the arguments that take it.
+
+    ``holds`` is a regular expression for how its text begins, or for a name in its zip.
+    """
 
     name: str
     url: str
     hosts: frozenset[str]
     packing: Literal["gzip", "zip"]
+    holds: str
     argument: str
 
 

@@ -20,6 +20,11 @@ LinksKind = Literal[
     "physical.links.detailed",
     "physical.links.full",
 ]
+_HEADERS = {
+    "links": "protein1 protein2 ",
+    "info": "#?(string_protein_id|protein_external_id)\tpreferred_name",
+    "aliases": "(#string_protein_id\talias|## string_protein_id ## alias)",
+}
 _TAXA = {"human": 9606, "mouse": 10090}
 
 
@@ -42,9 +47,10 @@ def fetch_string(
     r"""Fetches the interactions of one organism from STRING, and the names of its proteins.
 
     A file is fetched once, over HTTPS, into the cache folder; nothing incomplete is ever kept
-    there. STRING publishes no checksums: the SHA-256 of the first download is recorded beside the
-    file, and each later use is held against it. A file that was put into the folder by hand, under
-    STRING's name for it, is used as it is once it has been unpacked to its end.
+    there, nor another organism's file or another kind of file. STRING publishes no checksums: the
+    SHA-256 of the first download is recorded beside the file, and each later use is held against
+    it. A file that was put into the folder by hand, under STRING's name for it, is used as it is
+    once it has been unpacked to its end.
 
     Args:
         taxon: NCBI taxon of the organism, or ``"human"`` (9606) or ``"mouse"`` (10090). Baker's
@@ -124,5 +130,6 @@ def _file(taxon: int, kind: str, argument: str, version: str) -> RemoteFile:
         f"{publisher.base}/download/protein.{kind}.v{version}/{name}",
         publisher.hosts,
         "gzip",
+        rf"\A{_HEADERS[argument]}[^\n]*\n{taxon}\.",
         f"read_stringdb(..., {argument}=...) or genegraph fit --{argument}",
     )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from genegraph.archives import FREE_BYTES, check_members, check_size
 from genegraph.interactions.text_files import damage_named, open_text
 from genegraph.interactions.wording import some_of
 
@@ -36,12 +37,9 @@ def open_biogrid(path: Path, taxon: int) -> Iterator[tuple[IO[bytes], str]]:
             yield stream, path.name
         return
     with damage_named(path.name), zipfile.ZipFile(path) as archive:
+        check_members(archive, path.name)
         member = _choose_member(archive, path.name, taxon)
-        if member.flag_bits & 0x1:
-            raise ValueError(
-                f"{path.name} holds {member.filename!r} encrypted; BioGRID publishes its releases "
-                "without a password: download the archive from there."
-            )
+        check_size(archive, member, path.name, FREE_BYTES)
         with archive.open(member) as stream:
             yield stream, member.filename.rpartition("/")[2]
 

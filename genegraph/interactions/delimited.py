@@ -87,19 +87,20 @@ class DelimitedReader:
 
     def _parse(self) -> pd.DataFrame:
         try:
-            frame = pd.read_csv(
-                io.BytesIO(self._block.text),
-                sep=self.sep,
-                header=None,
-                names=self.columns,
-                usecols=self.text + list(self.numbers),
-                index_col=False,
-                dtype=self._dtypes(),
-                na_filter=False,
-                quoting=csv.QUOTE_NONE,
-                float_precision="round_trip",
-                low_memory=False,
-            )
+            with np.errstate(invalid="ignore"):  # 1e60 as a whole number: out of range, told below
+                frame = pd.read_csv(
+                    io.BytesIO(self._block.text),
+                    sep=self.sep,
+                    header=None,
+                    names=self.columns,
+                    usecols=self.text + list(self.numbers),
+                    index_col=False,
+                    dtype=self._dtypes(),
+                    na_filter=False,
+                    quoting=csv.QUOTE_NONE,
+                    float_precision="round_trip",
+                    low_memory=False,
+                )
         except (ValueError, OverflowError) as error:
             self._blame_line()
             raise ValueError(f"{self.label} could not be read ({error}).") from error

@@ -9,6 +9,8 @@ from genegraph.interactions.delimited import DelimitedReader
 from genegraph.interactions.text_files import open_text, read_header
 from genegraph.interactions.wording import some_of
 
+MAX_COLUMNS = 1000
+
 
 class EdgeColumns(NamedTuple):
     """Names of the columns to use."""
@@ -32,6 +34,11 @@ def read_table(path: Path, sep: str | None) -> pd.DataFrame:
             raise ValueError(
                 f"{path.name}, line 1: expected two or more columns with different names (got "
                 f"{some_of(columns)}); say what separates them with sep=."
+            )
+        if len(columns) > MAX_COLUMNS:
+            raise ValueError(
+                f"{path.name}, line 1: expected the names of at most {MAX_COLUMNS:,} columns (got "
+                f"{len(columns):,}); a matrix is no table with one row per pair."
             )
         numbers = [name for name in columns if _is_number(name)]
         if numbers:

@@ -1,6 +1,7 @@
 """Recognises the kinds of STRING tables by their headers."""
 
 import re
+from collections import Counter
 from typing import NamedTuple
 
 from genegraph.interactions.delimited import NumberRule
@@ -51,7 +52,7 @@ def layout_of(header: str, label: str) -> StringLayout:
             f"STRING links file, or the header of a string-db.org export or API answer "
             f"(got {_shortened(header)}).{advice_for(header)}"
         )
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(columns).items() if times > 1)
     if repeated:
         raise ValueError(f"{label}, line 1: the column {repeated[0]!r} is there more than once.")
     return layout

@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from genegraph.archives import LimitedStream
+
 BLOCK_BYTES = 1 << 24
+LINE_BYTES = 1 << 20
 HEADER_BYTES = 1 << 16
 
 
@@ -45,7 +48,8 @@ def open_text(path: Path) -> Iterator[IO[bytes]]:
         raw.seek(0)
         if magic.startswith(b"\x1f\x8b"):
             with gzip.open(raw) as unpacked:
-                yield cast(IO[bytes], unpacked)
+                limited = LimitedStream(cast(IO[bytes], unpacked), path.name, path.stat().st_size)
+                yield cast(IO[bytes], limited)
         elif magic.startswith(b"PK\x03\x04"):
             raise ValueError(f"{path.name} is a zip archive; give a plain text or a gzip file.")
         else:
@@ -57,7 +61,13 @@ def damage_named(label: str) -> Iterator[None]:
     """Answers a broken archive with a sentence that names the file."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except (
+        EOFError,
+        zlib.error,
+        gzip.BadGzipFile,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ) as error:
         raise ValueError(
             f"{label} is truncated or damaged ({error}); download it again and compare its size."
         ) from error
@@ -87,7 +97,13 @@ def line_blocks(stream: IO[bytes], label: str, first_line: int = 2) -> Iterator[
     with damage_named(label):
         rest = b""
         while piece := stream.read(BLOCK_BYTES):
+            _check_text(piece, label)
             end = piece.rfind(b"\n") + 1
+            if len(rest) + (piece.find(b"\n") if end else len(piece)) > LINE_BYTES:
+                raise ValueError(
+                    f"{label}, line {first_line} or after: a line is longer than {LINE_BYTES:,} "
+                    "bytes: not a table."
+                )
             if not end:
                 rest += piece
                 continue
@@ -97,3 +113,9 @@ def line_blocks(stream: IO[bytes], label: str, first_line: int = 2) -> Iterator[
             first_line += text.count(b"\n")
         if rest:
             yield Block(rest, first_line)
+
+
+def _check_text(piece: bytes, label: str) -> None:
+    """The parser would end a name at a NUL and drop the rest of it."""
+    if b"\0" in piece:
+        raise ValueError(f"{label} is not UTF-8 text (it holds NUL bytes); is it a table?")

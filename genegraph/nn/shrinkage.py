@@ -81,8 +81,9 @@ class GraphShrinkage(MessagePassing):
         backend: str = "auto",
     ) -> None:
         check_backend(backend)
-        starts = torch.tensor(kappa, dtype=torch.float64)
-        sums = torch.tensor(target_sum, dtype=torch.float64)
+        # On the CPU wherever modules are being made: on "meta" there are no values to check.
+        starts = torch.tensor(kappa, dtype=torch.float64, device="cpu")
+        sums = torch.tensor(target_sum, dtype=torch.float64, device="cpu")
         for name, value in (("kappa", starts), ("target_sum", sums)):
             if not ((value > 0) & value.isfinite()).all():
                 raise ValueError(f"{name!r} must be a number above 0 (got {value.tolist()!r}).")
@@ -93,8 +94,9 @@ class GraphShrinkage(MessagePassing):
             )
         super().__init__(aggr="add", node_dim=-2)
         self.initial_kappa, self.backend = starts, backend
-        self.register_buffer("target_sum", sums.expand(starts.shape).float(), persistent=False)
         self.log_kappa = torch.nn.Parameter(torch.empty(starts.shape))
+        per_view = sums.expand(starts.shape).float().to(self.log_kappa.device)
+        self.register_buffer("target_sum", per_view, persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from genegraph.files import whole_file
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -155,7 +157,8 @@ def hand_over(ax: Axes, own: bool, show: bool | None, save: PathLike | None) -> 
     """
     figure = root(ax)
     if save is not None:
-        figure.savefig(save)
+        with whole_file(save) as draft:
+            figure.savefig(draft)
     if show is None:
         show = own and save is None and _in_notebook()
     if show and _in_notebook():
