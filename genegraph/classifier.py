@@ -282,7 +282,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         r"""Returns the probability of each class, ``[num_cells, num_classes]``.
 
         They are calibrated: :math:`\mathrm{softmax}(\mathrm{logits} / \tau)` with the
-        :math:`\tau` that served the held-out cells best, ``temperature_``.
+        :math:`\tau` that served the held-out cells best, ``temperature_``.  Several threads may ask
+        at once, and spawned or forked processes, of which a forked one works with one thread.
         """
         return self._ask(X)[0]
 
