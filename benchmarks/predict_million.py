@@ -29,7 +29,7 @@ from genegraph.expression import read_matrix
 from genegraph.expression_stored import StoredMatrix
 from genegraph.simulation.h5ad_file import write_h5ad
 
-LIMIT_MIB = 2048
+LIMIT_MIB = 1024
 """What may be resident while a million cells are named, libraries and answers included."""
 
 NUM_GENES, NUM_TYPES, READS, NUM_EDGES = 2000, 10, 100, 20_000
