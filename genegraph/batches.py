@@ -225,7 +225,9 @@ class CellLoader:
     ) -> None:
         self.cells, self.batch_size, self.share = cells, batch_size, share
         X = cells.X
-        sizes = (X.block_rows, X.window_rows) if isinstance(X, StoredMatrix) else (None, 1)
+        sizes: tuple[int | None, int] = (None, 1)
+        if isinstance(X, StoredMatrix):  # in their order, they need not be in memory together
+            sizes = (X.block_rows, 1 if seed is None else X.window_rows)
         # By these names Lightning finds what to tell the epoch.
         self.sampler = BatchOrder(len(cells), batch_size, seed, *sizes)
         self.batch_sampler = None

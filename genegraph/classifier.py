@@ -15,6 +15,7 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from genegraph.annotation import UNKNOWN, Limits, check_voters, name_cells, vote
 from genegraph.batches import CellRows
@@ -282,7 +283,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         r"""Returns the probability of each class, ``[num_cells, num_classes]``.
 
         They are calibrated: :math:`\mathrm{softmax}(\mathrm{logits} / \tau)` with the
-        :math:`\tau` that served the held-out cells best, ``temperature_``.
+        :math:`\tau` that served the held-out cells best, ``temperature_``.  Several threads may ask
+        at once, and spawned or forked processes, of which a forked one works with one thread.
         """
         return self._ask(X)[0]
 
@@ -435,11 +437,16 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         cells = read_query(self, X)
         directions = torch.from_numpy(self.novelty_.directions)
-        logits, places = ask(
+
+        def novelty(read: Tensor) -> Tensor:  # of a batch: places of a million cells fill memory
+            places = first_view(read) @ directions.to(read)
+            return torch.from_numpy(self.novelty_(places.cpu().numpy()))
+
+        logits, new = ask(
             self,
             CellRows(cells.X, depth=cells.depth),
             lambda read: mean_vote(self.network_.head.votes(read)),
-            lambda read: first_view(read) @ directions.to(read),
+            novelty,
         )
         if not np.isfinite(logits).all():
             raise ValueError(
@@ -448,7 +455,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
                 "of the kind it was fitted on."
             )
         proba: NDArray[np.float32] = softmax(logits / np.float32(self.temperature_), axis=1)
-        return proba, self.novelty_(places)
+        return proba, new.astype(np.float64)
 
     def _limits(
         self, min_confidence: float | None, max_error: float | None, max_novelty: float | None

@@ -118,15 +118,21 @@ def ask(
     edges = edges_on(model, device)
     if edges[0] is not None:
         edges = network.needed_edges(*edges)
-    answers: list[list[Tensor]] = [[] for _ in questions]
+    # Written in place: thousands of small tensors kept among large ones would tatter the memory.
+    answers: list[NDArray[Any]] = []
+    first = 0
     with torch.inference_mode():
         for batch in CellLoader(cells, model.batch_size):
             x, depth = cell_inputs(batch, device)
             read = network.read(x, *edges, depth)
-            for question, parts in zip(questions, answers, strict=True):
-                parts.append(question(read).cpu())
+            parts = [question(read).cpu().numpy() for question in questions]
+            if first == 0:
+                answers = [np.empty((len(cells), *p.shape[1:]), p.dtype) for p in parts]
+            for answer, part in zip(answers, parts, strict=True):
+                answer[first : first + len(x)] = part
+            first += len(x)
     model.network_.cpu()
-    return [torch.cat(parts).numpy() for parts in answers]
+    return answers
 
 
 def first_view(read: Tensor) -> Tensor:

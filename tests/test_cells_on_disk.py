@@ -254,6 +254,15 @@ def test_every_cell_comes_once_in_windows_of_blocks_and_full_batches(
     assert max(len(window.rows) for window in windows) <= X.window_rows
 
 
+def test_in_their_order_no_more_than_a_block_is_in_memory_beside_the_next(adata, tmp_path, reads):
+    X = read_anndata(on_disk(adata, tmp_path)).X
+    windows = list(CellLoader(CellRows(X), 8).sampler)
+    assert len(windows) > 5
+    assert max(len(window.rows) for window in windows) <= max(8, X.block_rows)
+    met = np.concatenate([window.rows[window.order] for window in windows])
+    np.testing.assert_array_equal(met, np.arange(120))
+
+
 def test_windows_hold_blocks_from_all_over_and_orders_repeat():
     def windows(epoch, seed=1):
         order = BatchOrder(1000, 10, seed, block=22, window=200)

@@ -194,8 +194,9 @@ class _LogRates(torch.autograd.Function):
         into_kappa = torch.zeros_like(kappa) if wanted[4] else None
         for v, (strength, unit) in enumerate(zip(kappa, target_sum, strict=True)):
             strengths = strength * joined
-            scaled = out[v].exp()  # 1 + unit * rate
-            rate = (scaled - 1).div_(unit)
+            rate = out[v].expm1()  # times unit; exp less one would lose small rates
+            scaled = rate + 1
+            rate.div_(unit)
             # d out / d numerator, times the gradient that arrives
             each = scaled.mul_(reads + strengths).reciprocal_().mul_(grad[v]).mul_(unit)
             if into_counts is not None:

@@ -1,13 +1,22 @@
-"""Runs a kernel over blocks of cells, or of genes, on torch's number of threads."""
+"""Runs a kernel over blocks of cells, or of genes, on torch's number of threads.
+
+A process that is forked has none of its parent's threads, but torch (OpenMP) waits for them, for
+ever, wherever it would share out work.  So in a forked process torch starts with one thread, as in
+the workers of its own data loader; there is no harm where the parent never had another.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 CELLS_PER_BLOCK = 8
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def for_cell_blocks(kernel: Callable[[int, int], None], num_cells: int) -> None:

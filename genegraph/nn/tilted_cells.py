@@ -162,7 +162,8 @@ def scalar_backward(
         keys = tilted_mean_key_gradient(
             a * values + c, total, values, values, weights, tol, nodes, to_coef
         )
-        of_k[b] = -(keys[2] * values**2).sum()
+        # keys[2] adds up to zero: squares may be measured from any, and lose fewer digits so.
+        of_k[b] = -(keys[2] * ((values - values[0]) * (values + values[0]))).sum()
         as_key = (keys[0] + keys[1] - 2 * k * values * keys[2]) / counts
         if zero >= 0:
             of_x[b] = as_key[zero]

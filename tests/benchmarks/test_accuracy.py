@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from anndata import AnnData
 from scipy import stats
 from sklearn.model_selection import StratifiedShuffleSplit
+
+from genegraph import GeneGraph
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -147,3 +150,66 @@ def test_the_page_is_written_from_the_results(scripts, tmp_path, capsys):
     assert "| CellTypist | 70.0 / 60.0 (1 of 3) |" in text
     assert "| all reads | +5.00 (+5.00 to +5.00) | +5.00 (+5.00 to +5.00) |" in text
     assert "| all reads | pbmc3k | +1.00 (+1.00 to +1.00) | +2.00 (+2.00 to +2.00) |" in text
+
+
+@pytest.fixture
+def swapped(scripts):
+    """Two comparisons that differ in all test cells but the first fifteen, and in their labels."""
+    sets, _, _ = scripts
+    rng = np.random.default_rng(0)
+    rate = np.ones((90, 40))
+    rate[::2, :10] = 6
+    rate[1::2, 10:20] = 6
+    cells = AnnData(rng.poisson(rate).astype("float32"))
+    cells.var_names = [f"g{i}" for i in range(40)]
+    cells.obs["cell_type"] = np.array(["a", "b"] * 45)
+    path = np.array([[*range(39)], [*range(1, 40)]])
+    graph = GeneGraph(list(cells.var_names), np.hstack([path, path[::-1]]))
+    train, test = cells[:60].copy(), cells[60:].copy()
+    garbage = test.copy()
+    garbage.X[15:] = rng.poisson(1e5, (15, 40)) * (np.arange(40) > 30)
+    garbage.obs["cell_type"] = rng.permutation(test.obs["cell_type"].to_numpy())
+    return [sets.Case({}, train, part, graph, "counts") for part in (test, garbage)]
+
+
+def told_of_the_first_fifteen(method, case):
+    named = method(case, 0)
+    parts = [np.asarray(part)[:15] for part in named if part is not None]
+    assert len(np.unique(parts[0])) == 2
+    return [part.tobytes() for part in parts]
+
+
+FAST = [
+    "logistic regression", "linear SVM", "CellTypist", "kNN on PCA", "random forest",
+    "boosting on PCA", "ChebConv (sigGCN)", "SAGE, learned edges (scGraph)", "GATv2Conv",
+    "fully connected, write-up", "gene GCN", "gene GCN, no graph", "gene GCN, rewired graph",
+]  # fmt: skip
+
+
+def test_no_method_is_left_out_of_the_next_test(scripts):
+    _, methods, _ = scripts
+    assert set(FAST) == set(methods.METHODS) - set(methods.ABLATIONS)
+
+
+@pytest.mark.parametrize("method", FAST)
+def test_no_method_learns_from_test_cells(scripts, swapped, method):
+    _, methods, _ = scripts
+    if method == "CellTypist":
+        pytest.importorskip("celltypist")
+    ours, theirs = (told_of_the_first_fifteen(methods.METHODS[method], case) for case in swapped)
+    assert ours == theirs
+
+
+def test_a_method_that_learns_from_test_cells_is_found(scripts, swapped, monkeypatch):
+    _, methods, _ = scripts
+
+    def leaky(case, number=0):
+        train, test = (methods.logarithms(part, case.values) for part in (case.train, case.test))
+        mean = np.concatenate([train.toarray(), test.toarray()]).mean(0)
+        return train - mean, test - mean
+
+    monkeypatch.setattr(methods, "_features", lambda case: [sp.csr_matrix(p) for p in leaky(case)])
+    method = methods.METHODS["logistic regression"]
+    assert told_of_the_first_fifteen(method, swapped[0]) != told_of_the_first_fifteen(
+        method, swapped[1]
+    )
