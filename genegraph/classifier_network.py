@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genegraph.batches import CellLoader, CellRows, cell_inputs
+from genegraph.device_memory import naming_batch_size
 from genegraph.graph import GeneGraph
 from genegraph.nn import GeneGCN
 
@@ -119,7 +120,7 @@ def ask(
     if edges[0] is not None:
         edges = network.needed_edges(*edges)
     answers: list[list[Tensor]] = [[] for _ in questions]
-    with torch.inference_mode():
+    with torch.inference_mode(), naming_batch_size(model.batch_size):
         for batch in CellLoader(cells, model.batch_size):
             x, depth = cell_inputs(batch, device)
             read = network.read(x, *edges, depth)

@@ -32,8 +32,13 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)  # the new name, too, must reach the disk
+    sync_folder(path.parent)  # the new name, too, must reach the disk
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names of the files in a folder are on the disk."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
