@@ -231,6 +231,7 @@ class CellLoader:
         # By these names Lightning finds what to tell the epoch.
         self.sampler = BatchOrder(len(cells), batch_size, seed, *sizes)
         self.batch_sampler = None
+        self._met = self._skipped = 0
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -239,10 +240,23 @@ class CellLoader:
         number, step = this_process() if self.share else (0, 1)
         on_disk = isinstance(self.cells.X, StoredMatrix)
         windows = self._read_ahead(number, step) if on_disk else self._at_hand()
+        skipped, self._skipped = self._skipped, 0
+        self._met = 0
         for cells, order in windows:
             for first in range(0, len(order), self.batch_size):
+                self._met += 1
+                if self._met <= skipped:
+                    continue
                 own = slice((number - first) % step, None, step)
                 yield cells.part(order[first : first + self.batch_size].tolist(), own)
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of this epoch were met: Lightning stores it in its checkpoints."""
+        return {"met": self._met % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Has the next epoch begin after so many batches."""
+        self._skipped = state["met"]
 
     def _at_hand(self) -> Iterator[tuple[CellRows, NDArray[np.int64]]]:
         for window in self.sampler:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from genegraph.annotation import UNKNOWN, Limits, check_voters, name_cells, vote
 from genegraph.batches import CellRows
+from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_cells import in_use, read_groups, read_query, read_training
 from genegraph.classifier_checks import check_classes, check_options
 from genegraph.classifier_fit import fit_network, recipe_of
@@ -268,6 +268,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         """
         check_options(self)
         recipe_of(self, 0)  # refuses settings of training that cannot be
+        folder = None if checkpoint_dir is None else open_folder(checkpoint_dir)
         cells, labels = read_training(self, X, y, layer)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         codes = codes.astype(np.int64)
@@ -275,7 +276,6 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         theirs = read_groups(X, groups, len(codes))
         align_graph(self)
         cells = in_use(self, cells)
-        folder = None if checkpoint_dir is None else Path(checkpoint_dir)
         fit_network(self, cells, codes, theirs, folder)
         return self
 

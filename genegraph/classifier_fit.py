@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,12 @@ from genegraph.batches import CellRows
 from genegraph.classifier_cells import ReadCells
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
+from genegraph.device_memory import naming_batch_size
 from genegraph.head_statistics import settle_head_input
+from genegraph.interruption import StopRequest, ctrl_c_asks
 from genegraph.nn import Autoencoder
 from genegraph.novelty import Novelty, choose_cells
+from genegraph.processes import are_several
 from genegraph.recipe import Recipe
 from genegraph.reliability import fit_temperature
 from genegraph.resampling import ResampledCells
@@ -79,12 +83,17 @@ def fit_network(
         theirs = None if groups is None else groups[train_rows]
         if theirs is None or len(np.unique(theirs)) > 1:
             fold[train_rows] = split_folds(codes[train_rows], model.num_heads, rng, theirs)
-    with torch.random.fork_rng():
+    several = are_several(model.trainer_options)  # which cannot stop at different steps
+    with torch.random.fork_rng(), nullcontext(StopRequest()) if several else ctrl_c_asks() as stop:
         torch.manual_seed(seed)
-        checkpoint = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint}
-        _train(model, cells, codes, fold, train_rows, val_rows, seed, checkpoint)
-    _calibrate(model, cells, codes, fold, val_rows)
-    _learn_novelty(model, cells, codes, groups, rng)
+        how = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint, "stop": stop}
+        ended = _train(model, cells, codes, fold, train_rows, val_rows, seed, how)
+        _calibrate(model, cells, codes, fold, val_rows)
+        _learn_novelty(model, cells, codes, groups, rng)
+    if isinstance(ended, Warning):
+        warnings.warn(ended, stacklevel=3)
+    elif ended is not None:
+        raise ended
 
 
 def _train(
@@ -95,8 +104,8 @@ def _train(
     train_rows: NDArray[np.int64],
     val_rows: NDArray[np.int64],
     seed: int,
-    checkpoint: dict[str, Any],
-) -> None:
+    how: dict[str, Any],
+) -> Exception | None:
     from genegraph.training import CellTypeTask, RestoreTask, train  # imports matplotlib
 
     chosen = cells.take(train_rows)
@@ -113,21 +122,27 @@ def _train(
     }
     model.network_ = build_network(model, int(cells.X.shape[1]))
     device = torch_device(model)
-    settle_head_input(model.network_, training, edges_on(model, device), recipe, device)
+    with naming_batch_size(model.batch_size):
+        settle_head_input(model.network_, training, edges_on(model, device), recipe, device)
     if model.pretrain:
         coder = Autoencoder(len(model.network_.head_input.columns), tuple(model.hidden_channels))
         adam = recipe_of(model, seed, PRETRAINING)
         restore = RestoreTask(coder, adam, model.graph_, model.network_)
-        train(restore, training, validation, **options)
+        ended = train(restore, training, validation, stop=how["stop"], **options)
+        if ended is not None and not isinstance(ended, Warning):
+            raise ended
         model.network_.init_from(coder, freeze=model.pretrain == "frozen")
+    if how["stop"].asked:
+        raise KeyboardInterrupt  # nothing has learned to name a cell yet
     if chosen.depth is not None:
         training = ResampledCells(chosen.X, codes[train_rows], chosen.depth, fold[train_rows], seed)
     weight = _class_weight(model, codes[train_rows])
     num_folds = _num_folds(fold)
     task = CellTypeTask(model.network_, recipe, model.graph_, weight, num_folds)
-    train(task, training, validation, **options, **checkpoint)
+    ended = train(task, training, validation, **options, **how)
     model.history_ = task.history
     model.n_iter_ = len(task.history)
+    return ended
 
 
 def _num_folds(fold: NDArray[np.int64]) -> int:

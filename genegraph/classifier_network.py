@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genegraph.batches import CellLoader, CellRows, cell_inputs
+from genegraph.device_memory import naming_batch_size
 from genegraph.graph import GeneGraph
 from genegraph.nn import GeneGCN
 
@@ -121,7 +122,7 @@ def ask(
     # Written in place: thousands of small tensors kept among large ones would tatter the memory.
     answers: list[NDArray[Any]] = []
     first = 0
-    with torch.inference_mode():
+    with torch.inference_mode(), naming_batch_size(model.batch_size):
         for batch in CellLoader(cells, model.batch_size):
             x, depth = cell_inputs(batch, device)
             read = network.read(x, *edges, depth)

@@ -11,6 +11,8 @@ from genegraph.nn import GeneGCN
 from genegraph.recipe import Recipe
 
 CELLS_AT_ONCE = 256
+BATCHES_AT_ONCE = 4
+"""Without gradients so many batches fit into memory where one does with them."""
 
 
 @torch.no_grad()
@@ -37,7 +39,8 @@ def settle_head_input(
     views = network.head_input.scale.shape[:1]
     total = torch.zeros(*views, num_features, dtype=torch.float64, device=device)
     squares = torch.zeros_like(total)
-    for batch in CellLoader(cells, CELLS_AT_ONCE):
+    at_once = min(CELLS_AT_ONCE, BATCHES_AT_ONCE * recipe.batch_size)
+    for batch in CellLoader(cells, at_once):
         x, depth = cell_inputs(batch, device)
         features = network.smooth(x, *edges, depth)
         total += features.sum(-2, dtype=torch.float64)

@@ -44,6 +44,12 @@ class EpochProgress(Callback):
         self.progress.update(self.bar, advance=1, losses=losses)
 
     def teardown(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
-        """Closes the bar, however training ended."""
+        """Closes the bar."""
         if self.progress is not None:
             self.progress.stop()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException
+    ) -> None:
+        """Closes the bar where training did not end by itself."""
+        self.teardown(trainer, pl_module, "fit")

@@ -14,20 +14,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch import Tensor
 
 from genegraph.batches import CellLoader, CellRows, Rows, cell_inputs
+from genegraph.checkpoint_folder import newest
 from genegraph.checkpoint_io import SafeCheckpointIO
+from genegraph.checkpoints import Checkpoints, Fingerprint, Stopped
+from genegraph.device_memory import naming_batch_size
 from genegraph.graph import GeneGraph
+from genegraph.interruption import StopRequest
+from genegraph.keeping import KeepBest, Patience, RunningMean, is_finite
 from genegraph.nn import GeneGCN
 from genegraph.processes import sum_over_processes, this_process
 from genegraph.progress import EpochProgress
 from genegraph.recipe import Recipe
-
-LAST = "last.ckpt"
-"""Name of the file in ``checkpoint_dir`` from which training resumes."""
 
 
 class CellTypeTask(lightning.LightningModule):
@@ -59,7 +60,8 @@ class CellTypeTask(lightning.LightningModule):
         self._clipped: list[list[torch.nn.Parameter]] = []
         self.history: list[dict[str, float]] = []
         self._edges: tuple[Tensor | None, Tensor | None] = (None, None)
-        self._sums = {"train": torch.zeros(3), "val": torch.zeros(3)}
+        # Of losses, of cells named rightly, of cells, and of steps before one whose loss is none.
+        self._sums = {"train": torch.zeros(4), "val": torch.zeros(4)}
 
     def setup(self, stage: str) -> None:
         """Moves the graph to the device: an EdgeIndex is no buffer."""
@@ -69,7 +71,7 @@ class CellTypeTask(lightning.LightningModule):
             if isinstance(self.network, GeneGCN):
                 edges, weight = self.network.needed_edges(edges, weight)
             self._edges = (edges.to(device), weight.to(device))
-        self._sums = {part: torch.zeros(3, device=self.device) for part in self._sums}
+        self._sums = {part: torch.zeros(4, device=self.device) for part in self._sums}
 
     def compute(self, batch: Rows) -> tuple[Tensor, Tensor]:
         """Returns the mean loss of the heads, and how many cells they name rightly together.
@@ -135,21 +137,31 @@ class CellTypeTask(lightning.LightningModule):
         """Adds the epoch to the history."""
         means = self.epoch_means()
         self.history.append({"epoch": self.current_epoch + 1, **means})
-        if not np.isfinite(means["train_loss"]):
-            raise FloatingPointError(
-                f"The training loss became {means['train_loss']} in epoch {self.current_epoch + 1}"
-                f"; use a smaller 'lr' (got {self.recipe.learning_rate})."
-            )
+        self.check_finite()
+
+    def check_finite(self) -> None:
+        """Raises a FloatingPointError if the loss or a weight of this epoch is no number."""
+        loss, good_steps = self._means("train")["train_loss"], int(self._sums["train"][3])
+        if np.isfinite(loss) and is_finite(self.network):
+            return
+        what = f"training loss became {loss}" if not np.isfinite(loss) else "weights became nan"
+        raise FloatingPointError(
+            f"The {what} in epoch {self.current_epoch + 1}, at step {good_steps + 1} of "
+            f"{self.trainer.num_training_batches}; use a smaller 'lr' (got "
+            f"{self.recipe.learning_rate})."
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """History and random state belong to the training state."""
+        """History, the sums of an unfinished epoch and random state belong to the state."""
         checkpoint["history"] = self.history
+        checkpoint["sums"] = self._sums
         checkpoint["rng_state"] = torch.get_rng_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The reverse."""
         self.history = checkpoint["history"]
-        torch.set_rng_state(checkpoint["rng_state"])
+        self._sums = {part: sums.to(self.device) for part, sums in checkpoint["sums"].items()}
+        torch.set_rng_state(checkpoint["rng_state"].cpu())
 
     def configure_optimizers(self) -> Any:
         """See :meth:`genegraph.recipe.Recipe.optimizers`."""
@@ -169,11 +181,12 @@ class CellTypeTask(lightning.LightningModule):
         loss, correct = self.compute(batch)
         num = torch.tensor(len(batch["y"]), device=loss.device)
         of_all = sum_over_processes(num) / this_process()[1]
-        self._sums[part] += torch.stack([loss.detach() * of_all, correct, num])
+        self._sums[part][:3] += torch.stack([loss.detach() * of_all, correct, num])
+        self._sums[part][3] += self._sums[part][0].isfinite()  # which it never is again
         return loss
 
     def _means(self, part: str) -> dict[str, float]:
-        loss, correct, num = sum_over_processes(self._sums[part]).tolist()
+        loss, correct, num, _ = sum_over_processes(self._sums[part]).tolist()
         if num == 0:
             return {}
         return {f"{part}_loss": loss / num, f"{part}_accuracy": correct / num}
@@ -225,64 +238,6 @@ class RestoreTask(CellTypeTask):
         return errors / (num_cells * x.size(1)), x.new_zeros(())
 
 
-class KeepBest(Callback):
-    """Remembers the weights of the epoch with the lowest validation loss."""
-
-    def __init__(self) -> None:
-        self.loss = float("inf")
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Copies the weights if they are the best so far: those the validation has just used."""
-        loss = pl_module.epoch_means()["val_loss"]
-        if loss < self.loss:
-            self.loss = loss
-            self.weights = {k: v.clone() for k, v in pl_module.network.state_dict().items()}
-
-    def restore(self, network: torch.nn.Module) -> None:
-        """Puts the best weights back, if there was any validation."""
-        if self.weights:
-            network.load_state_dict(self.weights)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint stores."""
-        return {"loss": self.loss, "weights": self.weights}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The reverse."""
-        self.loss, self.weights = state_dict["loss"], state_dict["weights"]
-
-
-def average(means: Any, current: Any, num_averaged: Any) -> None:
-    r"""Moves running means of the weights towards the current ones, in place.
-
-    The mean forgets with decay :math:`\min(0.99, (1 + k) / (10 + k))` at step k: slowly in the
-    end, quickly while the first weights are still worth forgetting.
-    """
-    k = float(num_averaged)
-    torch._foreach_lerp_(means, current, 1 - min(0.99, (1 + k) / (10 + k)))
-
-
-class Fingerprint(Callback):
-    """Keeps a checkpoint from being resumed with other cells, genes or settings."""
-
-    def __init__(self, fingerprint: str) -> None:
-        self.fingerprint = fingerprint
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint stores."""
-        return {"fingerprint": self.fingerprint}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of another fit."""
-        if state_dict["fingerprint"] != self.fingerprint:
-            raise ValueError(
-                "'checkpoint_dir' must belong to this very fit, but holds a checkpoint made with "
-                "other cells, labels or parameters. Choose another folder, or remove "
-                f"{LAST} to start afresh."
-            )
-
-
 def train(
     task: CellTypeTask,
     cells: CellRows,
@@ -290,10 +245,11 @@ def train(
     *,
     device: str = "auto",
     verbose: bool = False,
-    checkpoint_dir: str | Path | None = None,
+    checkpoint_dir: Path | None = None,
     fingerprint: str = "",
+    stop: StopRequest | None = None,
     trainer_options: dict[str, Any] | None = None,
-) -> None:
+) -> Exception | None:
     """Trains ``task.network`` in place and leaves it with the best weights, on the CPU.
 
     Args:
@@ -304,31 +260,37 @@ def train(
         verbose: Show a progress bar (on terminals).
         checkpoint_dir: Write a checkpoint there after each epoch, and resume from it.
         fingerprint: What a checkpoint must agree in to be resumed.
+        stop: Asks training to stop after a step.
         trainer_options: Further arguments of Lightning's Trainer.
 
+    Returns:
+        What ended training before its time, where the network is worth having all the same: a
+        warning to give, or an error to raise once the network is put to use.
+
     Raises:
-        FloatingPointError: If the loss is no longer a number.
-        ValueError: If the checkpoint belongs to another fit.
+        FloatingPointError: If the loss is no longer a number, in the first epoch.
+        torch.OutOfMemoryError: If the device's memory does not suffice, in the first step.
+        ValueError: If the checkpoint belongs to another fit, or none there can be read.
     """
     recipe = task.recipe
     task.num_cells = len(cells)
     epochs = recipe.epochs(len(cells))
-    best = KeepBest()
-    # The best weights are kept before the average gives way to the weights in training again.
-    callbacks = [best, Fingerprint(fingerprint), *_callbacks(recipe, epochs, verbose)]
+    mean = RunningMean() if recipe.averages else None
+    best = KeepBest(mean)
+    saving = Checkpoints(checkpoint_dir, stop or StopRequest())
+    # The best weights are kept before the mean gives way to the weights in training again.
+    callbacks = [best, Fingerprint(fingerprint), *([] if mean is None else [mean]), saving]
+    if verbose:
+        callbacks.append(EpochProgress(epochs))
     if validation is not None and recipe.patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
-    resume = None
-    if checkpoint_dir is not None:
-        last = Path(checkpoint_dir) / LAST
-        resume = str(last) if last.exists() else None
-        callbacks.append(_checkpoints(checkpoint_dir))
+        callbacks.append(Patience(recipe.patience))
+    safe = SafeCheckpointIO()
+    resume = None if checkpoint_dir is None else newest(checkpoint_dir, safe.load_checkpoint)
     options: dict[str, Any] = {
         "accelerator": device,
         "devices": 1,
         "max_epochs": epochs,
         "gradient_clip_val": recipe.clip,
-        "enable_checkpointing": checkpoint_dir is not None,
         "use_distributed_sampler": False,  # the loader shares batches out by itself
         "enable_progress_bar": False,
         "enable_model_summary": False,
@@ -338,18 +300,59 @@ def train(
     }
     options["callbacks"] = [*callbacks, *options.get("callbacks", [])]
     # Always there: without it Lightning would pickle its checkpoints.
-    options["plugins"] = [SafeCheckpointIO(), *options.get("plugins", [])]
+    options["plugins"] = [safe, *options.get("plugins", [])]
+    ended: Exception | None = None
     with _quiet():
         trainer = lightning.Trainer(**options)
         _check_strategy(trainer)
-        trainer.fit(
-            task,
-            CellLoader(cells, recipe.batch_size, recipe.seed, share=True),
-            None if validation is None else CellLoader(validation, recipe.batch_size, share=True),
-            ckpt_path=resume,
-        )
-    best.restore(task.network)
+        try:
+            with naming_batch_size(recipe.batch_size):
+                trainer.fit(
+                    task,
+                    CellLoader(cells, recipe.batch_size, recipe.seed, share=True),
+                    None
+                    if validation is None
+                    else CellLoader(validation, recipe.batch_size, share=True),
+                    ckpt_path=None if resume is None else str(resume),
+                )
+        except Stopped:
+            ended = UserWarning(_stopped(trainer, saving))
+        except (FloatingPointError, torch.OutOfMemoryError) as error:
+            ended = _worth_keeping(error, trainer, best)
+            if ended is None:
+                raise
+    if isinstance(ended, FloatingPointError):
+        task.network.load_state_dict(best.weights)
+    else:
+        best.settle(task.network, task)
     task.network.cpu().eval()
+    return ended
+
+
+def _stopped(trainer: lightning.Trainer, saving: Checkpoints) -> str:
+    """What to tell who has asked for a stop."""
+    if saving.folder is None:
+        state = "with a checkpoint_dir, the same fit would go on from there"
+    elif saving.written:
+        state = f"the same fit with checkpoint_dir={str(saving.folder)!r} goes on from there"
+    else:
+        state = "the checkpoint could not be written"
+    epochs = trainer.global_step / trainer.num_training_batches
+    return (
+        f"Training was stopped after {trainer.global_step} steps, which are {epochs:.3g} of "
+        f"{trainer.max_epochs} epochs. The model is what it had learned by then; {state}."
+    )
+
+
+def _worth_keeping(
+    error: Exception, trainer: lightning.Trainer, best: KeepBest
+) -> Exception | None:
+    """The error, without the memory that its traceback holds; None if nothing was learned."""
+    if isinstance(error, FloatingPointError):
+        kept = f"the weights of epoch {best.epoch}" if best.weights else ""
+    else:
+        kept = f"what it had learned in {trainer.global_step} steps" if trainer.global_step else ""
+    return type(error)(f"{error} The model keeps {kept}.") if kept else None
 
 
 def _check_strategy(trainer: lightning.Trainer) -> None:
@@ -362,23 +365,6 @@ def _check_strategy(trainer: lightning.Trainer) -> None:
             f"{type(trainer.strategy).__name__} with {type(launcher).__name__}, whose processes "
             "end with the training and take the history with them)."
         )
-
-
-def _callbacks(recipe: Recipe, epochs: int, verbose: bool) -> list[Callback]:
-    averaging = (
-        [WeightAveraging(use_buffers=False, multi_avg_fn=average)] if recipe.averages else []
-    )
-    return [*averaging, *([EpochProgress(epochs)] if verbose else [])]
-
-
-def _checkpoints(folder: str | Path) -> ModelCheckpoint:
-    """One file, replaced after each epoch."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
 
 
 @contextmanager

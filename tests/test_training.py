@@ -66,7 +66,7 @@ def test_without_validation_the_last_weights_stay(cells):
 
 def test_a_loss_that_is_no_number_stops_training(cells):
     X, y = cells
-    task = CellTypeTask(network(), Recipe(optimizer="adam", lr=1e30, max_epochs=5))
+    task = CellTypeTask(network(), Recipe(optimizer="adam", lr=1e30, max_epochs=5, batch_size=8))
     with pytest.raises(FloatingPointError, match="use a smaller 'lr'"):
         train(task, CellRows(X, y), None)
 
