@@ -141,21 +141,21 @@ TARGETS: dict[str, Target] = {
         False,
         50,
     ),
-    "graph_bytes": Target(seeds.graph_files, graphs.graph_bytes, False, 100),
+    "graph_bytes": Target(seeds.graph_files, graphs.graph_bytes, False, 110),
     "graph_parts": Target(seeds.graph_files, graphs.graph_parts, True, 60),
     "model_bytes": Target(seeds.model_files, models.model_bytes, False, 80, (*REFUSED, KeyError)),
-    "model_parts": Target(seeds.model_files, models.model_parts, True, 50, (*REFUSED, KeyError)),
-    "checkpoint_bytes": Target(seeds.checkpoint_files, models.checkpoint_bytes, False, 50),
+    "model_parts": Target(seeds.model_files, models.model_parts, True, 25, (*REFUSED, KeyError)),
+    "checkpoint_bytes": Target(seeds.checkpoint_files, models.checkpoint_bytes, False, 60),
     "checkpoint_parts": Target(seeds.checkpoint_files, models.checkpoint_parts, True, 40),
-    "h5ad": Target(seeds.h5ad_files, cells, True, 10, (*REFUSED, KeyError, TypeError)),
+    "h5ad": Target(seeds.h5ad_files, cells, True, 8, (*REFUSED, KeyError, TypeError)),
     "h5ad_backed": Target(
-        seeds.h5ad_files, partial(cells, backed="r"), True, 10, (*REFUSED, KeyError, TypeError)
+        seeds.h5ad_files, partial(cells, backed="r"), True, 8, (*REFUSED, KeyError, TypeError)
     ),
     "download": Target(
         lambda: [*seeds.plain_and_packed(seeds.LINKS)[1:], *seeds.biogrid_zips()],
         packed,
         False,
-        60,
+        69,
     ),
     "record": Target(seeds.records, record, False, 30),
 }
