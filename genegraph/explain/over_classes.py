@@ -22,7 +22,7 @@ def over_classes(importance: pd.DataFrame) -> pd.DataFrame:
     is carried by an edge from a highly expressed gene, and by one between genes of few edges, whose
     weight the symmetric normalisation leaves large, be they true or not.  In simulated studies
     (``benchmarks/explain.py``) decoys with heavier weights rank before planted edges by
-    importance; by agreement the planted ones come first in all of them.
+    importance; by agreement planted edges are ahead of them in every study, though far from alone.
 
     Args:
         importance: Of :func:`~genegraph.explain.gene_importance` or
