@@ -250,13 +250,14 @@ class CellLoader:
                 own = slice((number - first) % step, None, step)
                 yield cells.part(order[first : first + self.batch_size].tolist(), own)
 
-    def state_dict(self) -> dict[str, int]:
-        """How many batches of this epoch were met: Lightning stores it in its checkpoints."""
-        return {"met": self._met % len(self)}
+    @property
+    def met(self) -> int:
+        """How many batches of this epoch were met; 0 after the last."""
+        return self._met % len(self)
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Has the next epoch begin after so many batches."""
-        self._skipped = state["met"]
+    def begin_after(self, batches: int) -> None:
+        """Has the next epoch, and only that, leave out its first batches."""
+        self._skipped = batches
 
     def _at_hand(self) -> Iterator[tuple[CellRows, NDArray[np.int64]]]:
         for window in self.sampler:

@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
+from genegraph.batches import CellLoader
 from genegraph.checkpoint_folder import NEXT, promote
 from genegraph.interruption import StopRequest
 
@@ -27,15 +28,24 @@ class Checkpoints(Checkpoint):
 
     Args:
         folder: Where to; None writes none.
+        loader: The training batches; a fit that is resumed goes on among them.
         request: When to stop.
 
     Attributes:
         written: Whether the last checkpoint due is on disk.
     """
 
-    def __init__(self, folder: Path | None, request: StopRequest) -> None:
-        self.folder, self.request = folder, request
+    def __init__(self, folder: Path | None, loader: CellLoader, request: StopRequest) -> None:
+        self.folder, self.loader, self.request = folder, loader, request
         self.written = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint stores."""
+        return {"met": self.loader.met}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The reverse."""
+        self.loader.begin_after(state_dict["met"])
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -74,7 +84,7 @@ class Checkpoints(Checkpoint):
     @staticmethod
     def _write(trainer: lightning.Trainer, folder: Path) -> OSError | None:
         try:
-            trainer.save_checkpoint(folder / NEXT)
+            trainer.save_checkpoint(folder / NEXT, weights_only=False)
         except OSError as error:
             trainer.strategy.barrier("Trainer.save_checkpoint")  # other processes wait there
             return error

@@ -277,7 +277,11 @@ def train(
     epochs = recipe.epochs(len(cells))
     mean = RunningMean() if recipe.averages else None
     best = KeepBest(mean)
-    saving = Checkpoints(checkpoint_dir, stop or StopRequest())
+    batches = CellLoader(cells, recipe.batch_size, recipe.seed, share=True)
+    watched = None
+    if validation is not None:
+        watched = CellLoader(validation, recipe.batch_size, share=True)
+    saving = Checkpoints(checkpoint_dir, batches, stop or StopRequest())
     # The best weights are kept before the mean gives way to the weights in training again.
     callbacks = [best, Fingerprint(fingerprint), *([] if mean is None else [mean]), saving]
     if verbose:
@@ -307,14 +311,7 @@ def train(
         _check_strategy(trainer)
         try:
             with naming_batch_size(recipe.batch_size):
-                trainer.fit(
-                    task,
-                    CellLoader(cells, recipe.batch_size, recipe.seed, share=True),
-                    None
-                    if validation is None
-                    else CellLoader(validation, recipe.batch_size, share=True),
-                    ckpt_path=None if resume is None else str(resume),
-                )
+                trainer.fit(task, batches, watched, ckpt_path=resume)
         except Stopped:
             ended = UserWarning(_stopped(trainer, saving))
         except (FloatingPointError, torch.OutOfMemoryError) as error:
