@@ -1,10 +1,14 @@
 """Where genegraph writes, a link is replaced, never followed; and a file is there whole or not."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from genegraph import GeneGCNClassifier, GeneGraph
+from genegraph.checkpoint_folder import NEXT, open_folder
 from genegraph.checkpoint_io import SafeCheckpointIO
 from genegraph.cli import main
 from genegraph.downloads.record import write_record
@@ -90,3 +94,18 @@ def test_the_draft_is_never_one_that_somebody_put_there(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError):
         write_whole(tmp_path / "a", b"ours")
     assert target.read_text() == "precious"
+
+
+def test_the_draft_of_a_process_killed_while_it_wrote_a_checkpoint_is_cleared_away(tmp_path):
+    code = f"""
+import os, signal
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+from genegraph.files import write_whole
+write_whole({str(tmp_path / NEXT)!r}, b"half of it")
+"""
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 1  # under a name of its own
+    assert not (tmp_path / NEXT).exists()
+    open_folder(tmp_path)
+    assert os.listdir(tmp_path) == []
