@@ -34,7 +34,7 @@ def open_folder(folder: str | os.PathLike[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(probe, b"")
         probe.unlink(missing_ok=True)
-        for part in folder.glob(f".{NEXT}.*.tmp"):  # of a process killed while it wrote
+        for part in folder.glob(f".{NEXT}.*.tmp*"):  # of a process killed while it wrote
             part.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(
