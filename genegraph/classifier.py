@@ -117,6 +117,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         max_missing: Largest share of the training genes that query cells may lack.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         random_state: Seed of everything random.
+        deterministic: Have torch train with algorithms that give the same bits again on a GPU, or
+            raise a RuntimeError where it has none; slower.  The CPU always does, whatever this is.
         verbose: Show a progress bar (on terminals).
         trainer_options: Further arguments of Lightning's Trainer (precision, devices, strategy,
             logger); they are not saved with the model.  With several devices ``batch_size`` counts
@@ -184,6 +186,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         max_missing: float = 0.2,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        deterministic: bool = False,
         verbose: bool = True,
         trainer_options: dict[str, Any] | None = None,
     ) -> None:
@@ -219,6 +222,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.max_missing = max_missing
         self.device = device
         self.random_state = random_state
+        self.deterministic = deterministic
         self.verbose = verbose
         self.trainer_options = trainer_options
 
@@ -255,16 +259,24 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where
                 no layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
                 from there too.
-            checkpoint_dir: Folder for checkpoints; a fit that was interrupted goes on from there.
-                Without an integer ``random_state`` the seed then follows from cells and settings.
+            checkpoint_dir: Folder for checkpoints, the last two; a fit that was interrupted goes on
+                from there, to the same weights.  Without an integer ``random_state`` the seed
+                then follows from cells and settings.  Ctrl-C ends training after its step, with
+                or without a folder, and leaves a fitted model of what was learned by then.
 
         Returns:
             The estimator itself.
 
         Raises:
+            FloatingPointError: If the loss is no longer a number.  The estimator is fitted all the
+                same, with the best weights, unless that was in the first epoch.
             KeyError: If the AnnData has no such column or layer.
+            OSError: If no file can be written to ``checkpoint_dir``.  Where that ends later,
+                training goes on, with a warning.
             TypeError: If an argument has the wrong kind.
             ValueError: If values, labels, genes or options are not as they must be.
+            torch.OutOfMemoryError: If a batch does not fit onto the device.  After the first step
+                the estimator is fitted all the same, with what was learned.
         """
         check_options(self)
         recipe_of(self, 0)  # refuses settings of training that cannot be

@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "normalize": ("max", "sym", "row", None),
     "init": ("absolute", "uniform"),
     "pretrain": (False, True, "frozen"),
+    "deterministic": (False, True),
     "device": ("auto", "cpu", "cuda"),
 }
 

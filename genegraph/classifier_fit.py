@@ -20,6 +20,7 @@ from genegraph.batches import CellRows
 from genegraph.classifier_cells import ReadCells
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
+from genegraph.determinism import deterministic_algorithms
 from genegraph.device_memory import naming_batch_size
 from genegraph.head_statistics import settle_head_input
 from genegraph.interruption import StopRequest, ctrl_c_asks
@@ -84,7 +85,9 @@ def fit_network(
         if theirs is None or len(np.unique(theirs)) > 1:
             fold[train_rows] = split_folds(codes[train_rows], model.num_heads, rng, theirs)
     several = are_several(model.trainer_options)  # which cannot stop at different steps
-    with torch.random.fork_rng(), nullcontext(StopRequest()) if several else ctrl_c_asks() as stop:
+    asking = nullcontext(StopRequest()) if several else ctrl_c_asks()
+    same_bits = deterministic_algorithms(model.deterministic)
+    with torch.random.fork_rng(), same_bits, asking as stop:
         torch.manual_seed(seed)
         how = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint, "stop": stop}
         ended = _train(model, cells, codes, fold, train_rows, val_rows, seed, how)

@@ -18,7 +18,7 @@ ORDER = [
     {"expression_stored"},
     {"expression_matrix", "expression_values", "expression", "expression_counts"},
     {"tree_codec", "safefile"},
-    {"nn", "processes", "device_memory", "interruption"},
+    {"nn", "processes", "device_memory", "determinism", "interruption"},
     {"batches", "splitting", "recipe", "checkpoint_io", "checkpoint_folder", "progress", "keeping"},
     {"checkpoints"},
     {"resampling", "head_statistics", "reliability", "novelty", "annotation"},

@@ -143,7 +143,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
 def test_the_one_before_serves_where_a_kill_left_no_last(adata, graph, tmp_path, whole):
     cut(adata, graph, tmp_path)
     (tmp_path / LAST).unlink()
-    (tmp_path / ".next.ckpt.0123.tmp").write_bytes(b"half a checkpoint")
+    (tmp_path / ".next.ckpt.0123.tmp.ckpt").write_bytes(b"half a checkpoint")
     model = make(graph).fit(adata, "cell_type", checkpoint_dir=tmp_path)
     assert same(model, whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BEFORE, LAST])
@@ -460,3 +460,26 @@ def test_nothing_is_said_where_nothing_happens(adata, graph, tmp_path):
         warnings.simplefilter("always", UserWarning)
         make(graph).fit(adata, "cell_type", checkpoint_dir=tmp_path)
     assert not [each for each in told if "heckpoint" in str(each.message)]
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_deterministic_algorithms_are_asked_for_while_training_only(
+    adata, graph, whole, monkeypatch, deterministic
+):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    seen = []
+
+    def look(_):
+        config = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+        seen.append((torch.are_deterministic_algorithms_enabled(), config))
+        if len(seen) == 2:
+            raise PowerCutError
+
+    looks = At(2, 1, look), At(3, 1, look)
+    with pytest.raises(PowerCutError):
+        make(graph, *looks, deterministic=deterministic).fit(adata, "cell_type")
+    assert seen == 2 * [(True, ":4096:8") if deterministic else (False, None)]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    again = make(graph, deterministic=deterministic).fit(adata, "cell_type")
+    assert same(again, whole)  # on the CPU the bits are the same anyway
