@@ -91,7 +91,6 @@ def test_annotations_come_back_from_a_file(model, adata, tmp_path):
     np.testing.assert_allclose(back.obsm["guess_proba"].sum(1), 1, rtol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")  # scanpy's
 def test_names_with_a_slash_are_written(model, adata, tmp_path, recwarn):
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(str) + "/CD25"
     model.fit(adata, "cell_type").annotate(adata)
@@ -101,6 +100,7 @@ def test_names_with_a_slash_are_written(model, adata, tmp_path, recwarn):
     assert not [w for w in recwarn if "slash" in str(w.message)]
 
 
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")  # scanpy's
 def test_scanpy_draws_with_our_colours(model, adata):
     scanpy = pytest.importorskip("scanpy")
     model.fit(adata, "cell_type")
