@@ -84,7 +84,7 @@ class Checkpoints(Checkpoint):
     @staticmethod
     def _write(trainer: lightning.Trainer, folder: Path) -> OSError | None:
         try:
-            trainer.save_checkpoint(folder / NEXT, weights_only=False)
+            trainer.save_checkpoint(folder / NEXT)
         except OSError as error:
             trainer.strategy.barrier("Trainer.save_checkpoint")  # other processes wait there
             return error

@@ -30,6 +30,12 @@ from genegraph.processes import sum_over_processes, this_process
 from genegraph.progress import EpochProgress
 from genegraph.recipe import Recipe
 
+TALKATIVE = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.pytorch.trainer.connectors.checkpoint_connector",
+)
+"""Where Lightning gives hints."""
+
 
 class CellTypeTask(lightning.LightningModule):
     """Cross-entropy of a network that names cell types, head by head.
@@ -367,9 +373,10 @@ def _check_strategy(trainer: lightning.Trainer) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning's hints about loggers and data workers are not for our users."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PossibleUserWarning)
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec", category=FutureWarning)
@@ -377,4 +384,5 @@ def _quiet() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -455,11 +455,13 @@ def test_the_progress_bar_is_closed_when_training_breaks(adata, graph, monkeypat
     assert ended
 
 
-def test_nothing_is_said_where_nothing_happens(adata, graph, tmp_path):
+def test_nothing_is_said_where_nothing_happens(adata, graph, tmp_path, capfd, caplog):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", UserWarning)
         make(graph).fit(adata, "cell_type", checkpoint_dir=tmp_path)
     assert not [each for each in told if "heckpoint" in str(each.message)]
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
