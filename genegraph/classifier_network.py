@@ -68,7 +68,7 @@ def build_network(model: GeneGCNClassifier, num_genes: int) -> GeneGCN:
             views = VIEWS[: model.num_heads]
             kappa = [model.shrinkage * times for times, _ in views]
             target_sum = [unit for _, unit in views]
-    return GeneGCN(
+    network = GeneGCN(
         num_genes,
         len(model.classes_),
         hidden_channels=tuple(model.hidden_channels),
@@ -87,6 +87,10 @@ def build_network(model: GeneGCNClassifier, num_genes: int) -> GeneGCN:
         num_heads=model.num_heads,
         head_features=num_genes if top is None else min(top, num_genes),
     )
+    if network.shrinkage is not None and model.graph_ is None:
+        # Without neighbours it gets no gradient, for which several processes would wait.
+        network.shrinkage.log_kappa.requires_grad_(False)
+    return network
 
 
 def edges_on(model: GeneGCNClassifier, device: torch.device) -> tuple[Any, Any]:

@@ -40,8 +40,8 @@ if settings.pop("on_disk", False):
     anndata.AnnData(sp.csr_matrix(X), obs=obs, var=var).write_h5ad(file)
     X, labels = anndata.read_h5ad(file, backed="r"), "type"
 model = GeneGCNClassifier(
-    graph, values="counts", random_state=0, max_epochs=3, verbose=False, device="cpu",
-    trainer_options=options, **settings,
+    settings.pop("graph", graph), values="counts", random_state=0, max_epochs=3, verbose=False,
+    device="cpu", trainer_options=options, **settings,
 )
 model.fit(X, labels)
 weights = {name: part.contiguous() for name, part in model.network_.state_dict().items()}
@@ -64,6 +64,7 @@ def _learned(script, settings, devices, out):
     "settings",
     [
         "{}",  # shrinkage, resampling, a committee
+        '{"graph": null}',  # the strength of a prior that is not there learns nothing
         '{"on_disk": true}',
         '{"attention": "full", "shrinkage": null, "patience": 2, "class_weight": "balanced"}',
         '{"attention": "edges", "shrinkage": null, "pretrain": true, "num_heads": 1}',
