@@ -56,7 +56,7 @@ def test_a_pin_outside_the_range_asked_for_fails_the_check(check, project, capsy
 
 
 def test_newer_versions_are_told_and_withdrawn_ones_fail(check, monkeypatch):
-    offers = {"old": "2.0, 1.0", "new": "1.0+cpu, 0.9", "gone": "2.0, 0.9"}
+    offers = {"old": "2.0, 1.0", "new": "1.0+cpu, 0.7.0d, 0.5", "gone": "2.0, 0.9"}
 
     def pip(command, **_):
         name = command[-1]

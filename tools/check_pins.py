@@ -12,6 +12,7 @@ asked for, no longer offered, or known to be vulnerable, else 0: a newer version
 import argparse
 import configparser
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, requires
@@ -19,9 +20,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import VERSION_PATTERN, Version
 
 ROOT = Path(__file__).parents[1]
+VALID = re.compile(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE)  # some old versions are not
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -117,7 +119,8 @@ def offered_versions(name: str) -> set[Version]:
     command = [sys.executable, "-m", "pip", "index", "versions", name]
     answer = subprocess.run(command, capture_output=True, text=True)
     listed = answer.stdout.partition("Available versions: ")[2].partition("\n")[0]
-    return {Version(Version(each).public) for each in listed.split(", ") if each}
+    names = (name.partition("+")[0] for name in listed.split(", "))
+    return {Version(name) for name in names if VALID.fullmatch(name)}
 
 
 def vulnerable(constraints: Path) -> tuple[list[str], list[str]]:
