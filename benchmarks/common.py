@@ -8,6 +8,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ def machine(device: str) -> dict[str, Any]:
 
 def record(results: Path, device: str, **result: Any) -> None:
     """Prints one result and appends it to a file as one line of JSON."""
-    line = json.dumps({**result, "peak_mib": peak_mib(device), **machine(device)})
+    today = datetime.now(UTC).date().isoformat()
+    line = json.dumps({**result, "peak_mib": peak_mib(device), "date": today, **machine(device)})
     print(line, flush=True)
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a") as stream:

@@ -24,7 +24,8 @@ HEAD = """\
 
 Made by `benchmarks/reliability_page.py` from the list in `reliability_promises.py` beside it and
 the results of `kills.py`, `fuzz.py`, `soak.py` and `predict_million.py`. The tests run with every
-change, those four in small; the figures are of runs in full.
+change, those four in small; the figures are of runs in full. A test is named by its file below
+`tests/` and, with spaces for underscores, by what follows `test_` in its name.
 """
 
 
@@ -90,6 +91,26 @@ def check_tests(promises: dict[str, list[Promise]] = PROMISES) -> None:
                     raise LookupError(f"There is no test {test!r}.")
 
 
+def in_words(tests: tuple[str, ...]) -> str:
+    """Each file, and its tests as sentences: their names are too long for a table."""
+    files: dict[str, list[str]] = {}
+    for test in tests:
+        file, name = test.split("::test_")
+        files.setdefault(file, []).append(name.replace("_", " "))
+    return "<br>".join(f"`{file}`: {'; '.join(names)}" for file, names in files.items())
+
+
+def origins() -> str:
+    """Date, machine and versions of each result file."""
+    lines = []
+    for file, _ in FIGURES.values():
+        row = _rows(file)[-1]
+        versions = ", ".join(f"{name} {number}" for name, number in row["versions"].items())
+        date = row.get("date", "date not kept")
+        lines.append(f"- `{file}`: {date}; {row['cpu']}, {row['cores']} cores; {versions}\n")
+    return "".join(lines)
+
+
 def page() -> str:
     """Returns the page."""
     check_tests()
@@ -97,18 +118,17 @@ def page() -> str:
     for title, group in PROMISES.items():
         parts.append(f"\n## {title}\n\n| promise | proved by | last measured |\n|---|---|---|\n")
         for promised in group:
-            tests = "<br>".join(f"`{test}`" for test in promised.tests)
+            tests = in_words(promised.tests)
             figure = _figure(promised.figure) if promised.figure else ""
             parts.append(f"| {promised.says} | {tests} | {figure} |\n")
     parts.append("\n## Not shown\n\n")
     parts += [f"- {sentence}\n" for sentence in NOT_SHOWN]
     parts.append(
         "\n## What others say of themselves\n\nBy their own documents, as far as we found them in "
-        f"November 2026.\n\n{PEERS.read_text()}"
+        "November 2026, in our words. Much is done without being written down: *not stated* means "
+        f"that we did not find it, not that it is not so.\n\n{PEERS.read_text()}"
     )
-    machine = _rows("soak.jsonl")[-1]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    parts.append(f"\nMachine: {machine['cpu']}, {machine['cores']} cores; {versions}.\n")
+    parts.append(f"\n## Where the figures come from\n\n{origins()}")
     return "".join(parts)
 
 

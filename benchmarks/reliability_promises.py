@@ -80,8 +80,19 @@ PROMISES: dict[str, list[Promise]] = {
         ),
         promise(
             "The same seed gives the same model, from memory, h5ad and zarr.",
+            "test_classifier.py::test_same_seed_same_model_and_other_seed_another",
             "test_cells_on_disk.py::test_the_same_seed_gives_the_same_model_from_h5ad_and_zarr",
             "test_checkpoint_io.py::test_resumed_training_equals_training_in_one_go",
+        ),
+        promise(
+            "A model that was saved and loaded gives the same probabilities, and fitted again the "
+            "same model.",
+            "test_classifier.py::test_save_and_load_give_the_same_probabilities",
+        ),
+        promise(
+            "`deterministic=True` asks torch for deterministic algorithms while a fit lasts, and "
+            "only then.",
+            f"{SURVIVAL}::test_deterministic_algorithms_are_asked_for_while_training_only",
         ),
     ],
     "Files from strangers": [
@@ -164,6 +175,10 @@ PROMISES: dict[str, list[Promise]] = {
             "A damaged file in the cache is fetched again, and that is said.",
             f"{CACHE}::test_a_damaged_file_is_fetched_again_and_it_is_said",
         ),
+        promise(
+            "No other part of the package imports what opens a connection.",
+            "test_layout.py::test_only_downloads_can_open_connections",
+        ),
     ],
     "Numbers stay true": [
         promise(
@@ -177,12 +192,12 @@ PROMISES: dict[str, list[Promise]] = {
             f"{SAME}::test_neither_order_nor_company_nor_batch_size_matters",
         ),
         promise(
-            "Nor on the number of threads (to 1e-6).",
+            "A prediction does not depend on the number of threads (to 1e-6).",
             f"{SAME}::test_the_number_of_threads_does_not_matter",
         ),
         promise(
-            "Nor on how and where cells are stored: CSR, CSC, dense, h5ad, zarr, backed or in "
-            "memory (the same bits).",
+            "It does not depend on how and where cells are stored: CSR, CSC, dense, h5ad, zarr, "
+            "backed or in memory (the same bits).",
             f"{SAME}::test_how_cells_are_held_in_memory_does_not_matter",
             f"{SAME}::test_the_file_does_not_matter",
         ),
@@ -227,13 +242,25 @@ PROMISES: dict[str, list[Promise]] = {
     ],
     "Supply": [
         promise(
-            "Every dependency, of all extras, is pinned; pins can be checked every week.",
-            "test_pins.py::test_every_dependency_is_pinned",
+            "Every dependency, of all extras, and what they need in turn is pinned.",
+            "test_pins.py::test_every_dependency_and_extra_is_pinned_and_what_they_need_too",
+        ),
+        promise(
+            "A script for every week says which pins are missing, withdrawn, vulnerable or old; "
+            "what could not be looked up is not called safe.",
+            "test_pins.py::test_a_missing_pin_fails_the_check",
+            "test_pins.py::test_newer_versions_are_told_and_withdrawn_ones_fail",
+            "test_pins.py::test_known_vulnerabilities_fail_the_check",
+            "test_pins.py::test_vulnerabilities_that_nobody_looked_up_are_not_called_absent",
         ),
         promise(
             "The wheel is complete, holds nothing else, and is imported from where it was put.",
-            "test_wheel.py::test_it_holds_the_package_and_nothing_else",
-            "test_wheel.py::test_it_is_imported_from_where_it_was_installed",
+            "test_wheel.py::test_the_wheel_holds_the_package_its_data_and_its_licence_and_nothing_else",
+            "test_wheel.py::test_the_wheel_is_imported_from_where_it_is_installed",
+        ),
+        promise(
+            "Its metadata claim the interpreter that the tests ran on, and no other.",
+            "test_wheel.py::test_metadata_claims_the_interpreter_that_runs_these_tests_and_no_other",
         ),
     ],
 }

@@ -79,6 +79,20 @@ def test_nn_knows_no_gene_names_and_graph_no_cells():
     assert "expression" not in imported_places(PACKAGE / "graph.py")
 
 
+def test_only_downloads_can_open_connections():
+    network = {"requests", "socket", "ftplib", "smtplib", "aiohttp", "fsspec", "pooch"}
+    openers = {"urllib.request", "http.client", "http.server", "xmlrpc.client"}
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+            if any(name.partition(".")[0] in network or name in openers for name in names):
+                found.add(str(path.relative_to(PACKAGE)))
+    assert found == {"downloads/transfer.py", "downloads/cache.py"}
+
+
 def test_importing_does_no_work():
     code = """
 import sys, torch

@@ -1,57 +1,96 @@
-"""What ``python -m build`` makes: complete, without what is not for users, and importable alone."""
+"""The package as it is published: what is in it, what it claims, and that it stands alone."""
 
+import email
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
-from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("build", reason="needs the extra 'dev'")
+from genegraph import __version__
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.slow
-
-
-def run(*words, **options):
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, **options)
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("dist")
-    built = run("-m", "build", "--outdir", str(out), str(ROOT))  # the wheel from the sdist
-    if built.returncode and "Could not find a version" in built.stdout + built.stderr:
-        pytest.skip("the package index, which has setuptools, is out of reach")
-    assert built.returncode == 0, built.stdout + built.stderr
-    (path,) = out.glob("*.whl")
+def built(tmp_path_factory):
+    """The folder with both files of ``python -m build``: the sdist, and the wheel made from it."""
+    pytest.importorskip("build", reason="python -m build needs genegraph[dev]")
+    source = tmp_path_factory.mktemp("source") / "genegraph"
+    shutil.copytree(ROOT / "genegraph", source / "genegraph")
+    shutil.copytree(ROOT / "tests", source / "tests")  # to be left out again
+    for file in filter(Path.is_file, ROOT.iterdir()):
+        shutil.copy(file, source)
+    # Without isolation no index is asked: setuptools is pinned among the dependencies.
+    command = [sys.executable, "-m", "build", "--no-isolation", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    (path,) = built.glob("*.whl")
     return path
 
 
-def test_it_holds_the_package_and_nothing_else(wheel):
+@pytest.fixture(scope="module")
+def metadata(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        (metadata,) = (name for name in names if name.endswith("METADATA"))
-        said = message_from_bytes(archive.read(metadata))
-    source = {str(path.relative_to(ROOT)) for path in (ROOT / "genegraph").rglob("*.py")}
-    assert source <= set(names)
-    assert {"genegraph/py.typed", "genegraph/data/complexes.csv"} <= set(names)
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"genegraph"}
-    assert any(name.endswith("licenses/LICENSE") for name in names)
-    versions = [line for line in said.get_all("Classifier") if "Python ::" in line]
-    assert versions[-1] == "Programming Language :: Python :: 3.11"  # what the tests run on
-    assert said["Requires-Python"] == ">=3.11"
+        return email.message_from_bytes(archive.read(f"{info_of(wheel)}/METADATA"))
 
 
-def test_it_is_imported_from_where_it_was_installed(wheel, tmp_path):
-    target = tmp_path / "site"
-    words = ("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel))
-    installed = run(*words)
-    assert installed.returncode == 0, installed.stderr
-    code = "import genegraph; print(genegraph.__file__); genegraph.datasets.complexes()"
-    # Isolated from the checkout: neither its folder nor an editable installation comes first.
-    code = f"import sys; sys.path.insert(0, {str(target)!r}); {code}"
-    done = run("-c", code, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(target))
+def info_of(wheel):
+    return f"genegraph-{__version__}.dist-info"
+
+
+def test_the_wheel_holds_the_package_its_data_and_its_licence_and_nothing_else(wheel):
+    assert wheel.name == f"genegraph-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.testzip() is None
+        names = set(archive.namelist())
+    modules = {str(p.relative_to(ROOT)) for p in (ROOT / "genegraph").rglob("*.py")}
+    data = {"genegraph/py.typed", "genegraph/data/complexes.csv"}
+    own = {name for name in names if not name.startswith(info_of(wheel))}
+    assert own == modules | data
+    assert f"{info_of(wheel)}/licenses/LICENSE" in names
+
+
+def test_the_sdist_holds_what_the_wheel_is_made_of_and_no_part_of_the_tests(built):
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "SECURITY.md", "constraints.txt", "setup.cfg"} <= names
+    assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs"))]
+
+
+def test_metadata_claims_the_interpreter_that_runs_these_tests_and_no_other(metadata):
+    assert metadata["Version"] == __version__
+    assert metadata["License-File"] == "LICENSE"
+    assert metadata["Requires-Python"] in (">=3.11,<3.12", "<3.12,>=3.11")
+    named = [c for c in metadata.get_all("Classifier") if "Python :: 3." in c]
+    assert named == ["Programming Language :: Python :: 3.11"]
+    assert sys.version_info[:2] == (3, 11)
+
+
+def test_the_wheel_is_imported_from_where_it_is_installed(wheel, tmp_path):
+    place = tmp_path / "installed"
+    options = ["--no-index", "--no-deps", "--no-compile", "--target", str(place)]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", *options, str(wheel)]
+    subprocess.run(install, check=True)
+    code = (
+        "import genegraph, genegraph.cli\n"
+        "assert len(genegraph.datasets.complexes()) > 100\n"
+        "print(genegraph.__file__)"
+    )
+    run = [sys.executable, "-P", "-c", code]
+    environment = {"PATH": "", "PYTHONPATH": str(place), "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = subprocess.run(
+        run, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True
+    )
+    assert Path(found.stdout.strip()) == place / "genegraph" / "__init__.py"
+    command = (place / "bin" / "genegraph").read_text()
+    assert "from genegraph.cli import main" in command
