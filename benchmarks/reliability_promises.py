@@ -142,6 +142,12 @@ PROMISES: dict[str, list[Promise]] = {
             f"{SAFE}::test_the_content_is_on_disk_before_the_name_moves",
         ),
         promise(
+            "The command line refuses cells whose file points at other files.",
+            "test_own_bytes.py::test_values_in_another_file_are_refused",
+            "test_own_bytes.py::test_a_link_into_another_file_is_refused",
+            "test_own_bytes.py::test_the_command_line_asks",
+        ),
+        promise(
             "In a report, names from a file stay text, and nothing is asked of another place.",
             "test_report_in_browser.py::test_it_fits_the_width_loads_quietly_and_asks_for_nothing",
         ),

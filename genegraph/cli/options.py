@@ -204,10 +204,13 @@ def open_cells(path: Path) -> "AnnData":
 def _read(path: Path, backed: str | None) -> "AnnData":
     from anndata import read_h5ad
 
+    from genegraph.cli.own_bytes import check_own_bytes
+
     try:
         cells: AnnData = read_h5ad(path, backed=backed)
     except Exception as error:  # whatever h5py and anndata stumble over, without naming the file
         raise ValueError(
             f"{path} could not be read as cells ({error}); write them with adata.write_h5ad()."
         ) from error
+    check_own_bytes(path)
     return cells
