@@ -273,7 +273,8 @@ PROMISES: dict[str, list[Promise]] = {
 
 NOT_SHOWN = [
     "Anything on CUDA. Sums by atomic additions there depend on the order in which they happen.",
-    "Values beyond 1e18: at 1e30 single precision overflows, and dense attention gives NaN.",
+    "Values beyond 1e18 in the layers themselves (the classifier refuses them): at 1e30 single "
+    "precision overflows, and dense attention gives NaN.",
     "With a graph, the strength of the prior is learned by all heads together, so that the labels "
     "of cells which a head is kept from reach it through one number (at most 3.5e-4 in probability "
     "in the one case measured).",

@@ -30,6 +30,7 @@ from genegraph.expression_stored import StoredMatrix
 Kind: TypeAlias = Literal["counts", "log1p", "features"]
 
 TARGET_SUM = 1e4  # every cell's total after normalisation, as the field does it
+LARGEST = 1e18  # of features: attention multiplies two of them
 HIGHEST_LOG1P = float(np.log1p(TARGET_SUM)) + 1e-3  # a cell whose only gene has everything
 HIGHEST_LOG = 20.0  # log1p of half a billion: above this, values are not logarithms
 
@@ -313,11 +314,10 @@ def _require_log1p(summary: Summary, source: str, fitted: bool) -> None:
 
 
 def _require_features(summary: Summary, nonnegative: bool, source: str) -> None:
-    largest = float(np.finfo(np.float32).max)
-    if max(-summary.lowest, summary.highest) > largest:
+    if max(-summary.lowest, summary.highest) > LARGEST:
         raise ValueError(
-            f"{source} must fit float32, up to 3.4e38 (got values from {summary.lowest:g} to "
-            f"{summary.highest:g}); rescale the features."
+            f"{source} must stay below {LARGEST:g}, as products of larger values overflow float32 "
+            f"(got values from {summary.lowest:g} to {summary.highest:g}); rescale the features."
         )
     if nonnegative and summary.lowest < 0:
         raise ValueError(
