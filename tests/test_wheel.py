@@ -15,15 +15,20 @@ from genegraph import __version__
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The folder with both files of ``python -m build``: the sdist, and the wheel made from it."""
-    pytest.importorskip("build", reason="python -m build needs genegraph[dev]")
-    source = tmp_path_factory.mktemp("source") / "genegraph"
+def copied(source):
+    """The checkout, as far as packaging reads it."""
     shutil.copytree(ROOT / "genegraph", source / "genegraph")
     shutil.copytree(ROOT / "tests", source / "tests")  # to be left out again
     for file in filter(Path.is_file, ROOT.iterdir()):
         shutil.copy(file, source)
+    return source
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder with both files of ``python -m build``: the sdist, and the wheel made from it."""
+    pytest.importorskip("build", reason="python -m build needs genegraph[dev]")
+    source = copied(tmp_path_factory.mktemp("source") / "genegraph")
     # Without isolation no index is asked: setuptools is pinned among the dependencies.
     command = [sys.executable, "-m", "build", "--no-isolation", str(source)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -94,3 +99,22 @@ def test_the_wheel_is_imported_from_where_it_is_installed(wheel, tmp_path):
     assert Path(found.stdout.strip()) == place / "genegraph" / "__init__.py"
     command = (place / "bin" / "genegraph").read_text()
     assert "from genegraph.cli import main" in command
+
+
+def test_an_editable_install_is_found_beside_what_an_earlier_install_left_behind(tmp_path):
+    source, place = copied(tmp_path / "source"), tmp_path / "installed"
+    build = f"import setuptools.build_meta as m; print(m.build_editable({str(tmp_path)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", build], capture_output=True, text=True, cwd=source
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    (editable,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(editable) as archive:
+        archive.extractall(place)
+    # Compiled kernels, which numba writes and pip does not know of: a namespace package.
+    (place / "genegraph" / "nn" / "__pycache__").mkdir(parents=True)
+    code = f"import site; site.addsitedir({str(place)!r}); import genegraph; print(genegraph.__file__)"
+    run = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(place)!r}); {code}"]
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    found = subprocess.run(run, capture_output=True, text=True, env=environment)
+    assert Path(found.stdout.strip()) == source / "genegraph" / "__init__.py", found.stderr

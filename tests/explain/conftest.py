@@ -3,7 +3,10 @@ from linear_case import linear
 
 from genegraph import GeneGCNClassifier, GeneGraph
 
-pytest.importorskip("captum", reason="captum is not installed")
+
+@pytest.fixture(autouse=True)
+def captum():
+    pytest.importorskip("captum", reason="captum is not installed: the extra explain has it")
 
 
 @pytest.fixture
