@@ -27,7 +27,7 @@ def copied(source):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The folder with both files of ``python -m build``: the sdist, and the wheel made from it."""
-    pytest.importorskip("build", reason="python -m build needs genegraph[dev]")
+    pytest.importorskip("build.__main__", reason="python -m build needs genegraph[dev]")
     source = copied(tmp_path_factory.mktemp("source") / "genegraph")
     # Without isolation no index is asked: setuptools is pinned among the dependencies.
     command = [sys.executable, "-m", "build", "--no-isolation", str(source)]
