@@ -1,5 +1,7 @@
 """One file over HTTPS: from known hosts, whole, or an error."""
 
+import time
+from collections.abc import Iterator
 from contextlib import closing
 from typing import IO
 from urllib.parse import urljoin, urlsplit
@@ -13,6 +15,7 @@ from genegraph.version import __version__
 SCHEME = "https"
 MAX_BYTES = 1 << 32  # STRING's and BioGRID's files of one release are below a twentieth of it
 TIMEOUT = (10.0, 30.0)  # seconds: to connect, and without a byte arriving
+SLOWEST = (60.0, 1 << 16)  # in so many seconds at least so many bytes, or it is given up
 _CHUNK = 1 << 18
 _MAX_REDIRECTS = 5
 _HEADERS = {
@@ -48,12 +51,9 @@ def transfer(url: str, hosts: frozenset[str], target: IO[bytes], label: str) -> 
     try:
         with requests.Session() as session, closing(_open(session, url, hosts)) as answer:
             length = _declared_length(answer)
-            # Undecoded: a server that labels a .gz "Content-Encoding: gzip" means the file itself.
-            # urllib3 compares what it reads with the declared length.
-            chunks = answer.raw.stream(_CHUNK, decode_content=False)
             received = 0
             with DownloadBar(label, length) as bar:
-                for chunk in chunks:
+                for chunk in _chunks(answer):
                     received += len(chunk)
                     if received > MAX_BYTES:
                         raise TransferError(f"the answer is larger than {MAX_BYTES:,} bytes")
@@ -81,6 +81,22 @@ def _open(session: requests.Session, url: str, hosts: frozenset[str]) -> request
         status = f"{answer.status_code} {answer.reason or ''}".rstrip()
         raise TransferError(f"{urlsplit(url).hostname} answered {status}{advice}")
     return answer
+
+
+def _chunks(answer: requests.Response) -> Iterator[bytes]:
+    """Yields what has arrived, whenever something has; gives up on a trickle."""
+    since, arrived = time.monotonic(), 0
+    # Undecoded: a server that labels a .gz "Content-Encoding: gzip" means the file itself.
+    # urllib3 compares what it reads with the declared length.
+    while chunk := answer.raw.read1(_CHUNK, decode_content=False):
+        yield chunk
+        arrived += len(chunk)
+        if time.monotonic() - since < SLOWEST[0]:
+            continue
+        if arrived < SLOWEST[1]:
+            host = urlsplit(answer.url).hostname
+            raise TransferError(f"{host} sent {arrived:,} bytes in {SLOWEST[0]:g} seconds")
+        since, arrived = time.monotonic(), 0
 
 
 def _check_address(url: str, hosts: frozenset[str]) -> None:

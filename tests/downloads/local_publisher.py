@@ -43,6 +43,7 @@ def serving(monkeypatch):
     monkeypatch.setattr(biogrid, "BIOGRID", local)
     monkeypatch.setattr(transfer, "SCHEME", "http")
     monkeypatch.setattr(transfer, "TIMEOUT", (5.0, 0.3))
+    monkeypatch.setattr(transfer, "SLOWEST", (0.5, 1000))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield server
     server.close()

@@ -121,6 +121,22 @@ def stall(content: bytes, sent: int, started: threading.Event | None = None) -> 
     return answer
 
 
+def trickle(content: bytes) -> Answer:
+    """Sends a byte every fiftieth of a second, for as long as somebody listens."""
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        for byte in content:
+            handler.wfile.write(bytes([byte]))
+            handler.wfile.flush()
+            if handler.server.released.wait(0.02):
+                return
+
+    return answer
+
+
 def silent(handler) -> None:
     """Takes the question and says nothing."""
     handler.server.released.wait(60)

@@ -110,6 +110,7 @@ PAGE = b"<!DOCTYPE html><html>Please accept our terms</html>"
         (bad.redirect(LINKS_PATH), "redirected more than 5 times"),
         (bad.silent, r"sent nothing for 0\.3 seconds"),
         (bad.stall(LINKS, 40), r"sent nothing for 0\.3 seconds"),
+        (bad.trickle(LINKS * 100), r"127.0.0.1 sent \d+ bytes in 0\.5 seconds"),
         (bad.hang_up, "no connection to 127.0.0.1"),
     ],
 )
