@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 
 from genegraph import GeneGCNClassifier
@@ -121,8 +122,50 @@ def _celltypist(case: Case, seed: int) -> Named:
     return Named(found.predicted_labels["predicted_labels"].to_numpy(str), proba.max(1))
 
 
-def ours(prior: str = "real", **options: Any) -> Callable[[Case, int], Named]:
-    """Returns the package's classifier with the real prior, a rewired one, or none."""
+def _with_others(case: Case) -> tuple[Any, Any, NDArray[np.int64], NDArray[Any]]:
+    """Features of labelled and unlabelled cells and of test cells, codes (-1: none) and names."""
+    assert case.others is not None
+    parts = (case.train, case.others, case.test)
+    train, others, test = (logarithms(part, case.values) for part in parts)
+    both = sp.vstack([train, others]).tocsr()
+    genes = most_varying(both)
+    names, codes = np.unique(case.train.obs["cell_type"].to_numpy(str), return_inverse=True)
+    codes = np.append(codes, np.full(case.others.n_obs, -1))
+    return both[:, genes], test[:, genes], codes, names
+
+
+def _self_trained(case: Case, seed: int) -> Named:
+    """Logistic regression, fitted again and again on what it is sure of."""
+    both, test, codes, names = _with_others(case)
+    known = codes >= 0
+    search = REGRESSION(case, seed).fit(both[known], codes[known])
+    model = SelfTrainingClassifier(search.best_estimator_).fit(both, codes)
+    proba = model.predict_proba(test)
+    return Named(names[model.classes_[proba.argmax(1)]], proba.max(1))
+
+
+def _spread(case: Case, seed: int) -> Named:
+    """Label spreading between neighbours in principal components."""
+    both, test, codes, names = _with_others(case)
+    pca = PCA(min(50, both.shape[0] - 1, both.shape[1] - 1), random_state=seed)
+    places = pca.fit_transform(both.toarray())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cells that no label reaches
+        model = LabelSpreading(kernel="knn", n_neighbors=15, max_iter=100).fit(places, codes)
+        proba = model.predict_proba(pca.transform(test.toarray()))
+    return Named(names[model.classes_[proba.argmax(1)]], proba.max(1))
+
+
+def ours(
+    prior: str = "real", *, unlabeled: bool = False, **options: Any
+) -> Callable[[Case, int], Named]:
+    """Returns the package's classifier with the real prior, a rewired one, or none.
+
+    Args:
+        prior: ``"real"``, ``"rewired"`` or ``"none"``.
+        unlabeled: Learn from the unlabelled cells of the case too.
+        options: Of the classifier.
+    """
 
     def run(case: Case, seed: int) -> Named:
         graph = {"none": None, "real": case.graph}.get(prior)
@@ -133,7 +176,7 @@ def ours(prior: str = "real", **options: Any) -> Callable[[Case, int], Named]:
         named = AnnData(case.test.X, case.test.obs[[]].copy(), case.test.var[[]])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cells whose reads cannot be told: by design here
-            model.fit(case.train, "cell_type")
+            model.fit(case.train, "cell_type", unlabeled=case.others if unlabeled else None)
             model.annotate(named, "found")
         sure, new = (named.obs[f"found_{part}"].to_numpy(float) for part in PARTS)
         return Named(named.obs["found"].to_numpy(str), sure, new)
@@ -168,11 +211,11 @@ NETWORKS = {
     "GATv2Conv": "gat",
 }
 OURS = "gene GCN"
+UNLABELED = "gene GCN, unlabelled cells too"
+REGRESSION = _tuned(LogisticRegression(max_iter=300), [0.003, 0.01, 0.03, 0.1, 0.3])
 PARTS = ("confidence", "novelty")
 METHODS: dict[str, Callable[[Case, int], Named]] = {
-    "logistic regression": _on_features(
-        _tuned(LogisticRegression(max_iter=300), [0.003, 0.01, 0.03, 0.1, 0.3])
-    ),
+    "logistic regression": _on_features(REGRESSION),
     "linear SVM": _on_features(_tuned(LinearSVC(), [0.0003, 0.001, 0.003, 0.01, 0.03])),
     "CellTypist": _celltypist,
     "kNN on PCA": _on_features(_neighbours, dense=True),
@@ -186,6 +229,14 @@ METHODS: dict[str, Callable[[Case, int], Named]] = {
     "gene GCN, no graph": ours("none"),
     "gene GCN, rewired graph": ours("rewired"),
 }
+SEMI: dict[str, Callable[[Case, int], Named]] = {
+    "logistic regression, self-trained": _self_trained,
+    "label spreading": _spread,
+    UNLABELED: ours(unlabeled=True),
+    "gene GCN, unlabelled cells too, no graph": ours("none", unlabeled=True),
+}
+"""They learn from cells without labels too, where few are labelled."""
+METHODS |= SEMI
 ABLATIONS: dict[str, Callable[[Case, int], Named]] = {
     "one head of 128": ours(num_heads=1, hidden_channels=(128,)),
     "one view": _with("genegraph.classifier_network.VIEWS", VIEWS[:1], ours()),

@@ -82,6 +82,8 @@ class Case:
         test: Cells to name, with their labels in the same words.
         graph: The prior.
         values: What the numbers are: ``"counts"`` or ``"log1p"``.
+        others: Cells that are neither tested nor labelled, where only some training cells are; None
+            elsewhere.
     """
 
     key: dict[str, object]
@@ -89,6 +91,7 @@ class Case:
     test: AnnData
     graph: GeneGraph
     values: str
+    others: AnnData | None = None
 
 
 class Library:
@@ -164,12 +167,16 @@ def cases(library: Library, name: str, condition: str, split: int) -> Case:
             share = READS[condition] / float(np.median(np.asarray(adata.X.sum(1))))
         adata = thin(adata, share)
     train, test = _split(adata.obs["cell_type"].to_numpy(), split, data.scored)
+    others = None
     if condition in FEW:
-        train = _few(adata.obs["cell_type"].to_numpy(), train, FEW[condition], split)
+        pool = train
+        train = _few(adata.obs["cell_type"].to_numpy(), pool, FEW[condition], split)
+        others = adata[np.setdiff1d(pool, train)].copy()
+        others.obs = others.obs[[]]
     key = {"data": name, "condition": condition, "split": split}
     values = "counts" if data.counts else "log1p"
     graph = library.graph(data.species, adata.var_names)
-    return Case(key, adata[train].copy(), adata[test].copy(), graph, values)
+    return Case(key, adata[train].copy(), adata[test].copy(), graph, values, others)
 
 
 def transfer(library: Library, name: str, split: int) -> Case:

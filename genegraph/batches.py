@@ -30,7 +30,7 @@ LANES = 8
 Rows = dict[str, Tensor]
 """Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR); with them
 the number of their class, ``y``, how many reads they have, ``depth``, and the share of the cells
-they belong to, ``fold``, where these are known."""
+they belong to, ``fold``, where these are known; and ``target``, where the class is not sure."""
 
 
 class CellRows(Dataset[Rows]):
@@ -42,6 +42,8 @@ class CellRows(Dataset[Rows]):
         depth: Reads of each cell, where ``X`` holds counts.
         fold: Which heads of a committee never learn from the cell: heads ``fold``,
             ``fold + num_folds`` and so on; -1 for none.
+        target: The probability of each class that the heads of each fold are to learn,
+            ``[num_cells, num_folds, num_classes]``; None: the class itself.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class CellRows(Dataset[Rows]):
         y: NDArray[np.int64] | None = None,
         depth: NDArray[np.float32] | None = None,
         fold: NDArray[np.int64] | None = None,
+        target: NDArray[np.float32] | None = None,
     ) -> None:
-        self.X, self.y, self.depth, self.fold = X, y, depth, fold
+        self.X, self.y, self.depth, self.fold, self.target = X, y, depth, fold, target
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -66,23 +69,25 @@ class CellRows(Dataset[Rows]):
 
     def read(self, window: Window, held: NDArray[np.bool_]) -> CellRows:
         """Returns the cells of a window; the expression of those ``held`` is in memory."""
-        return CellRows(HeldRows(self.X, window.rows, held), *self._known_of(window.rows))
+        return CellRows(HeldRows(self.X, window.rows, held), **self._known_of(window.rows))
 
     def take(self, rows: NDArray[np.int64]) -> CellRows:
         """Returns some of the cells, in memory."""
-        return CellRows(self.X[rows], *self._known_of(rows))
+        return CellRows(self.X[rows], **self._known_of(rows))
 
-    def _known_of(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
-        """Returns class, depth and fold of some of the cells, each None where not known."""
-        y, depth, fold = (p if p is None else p[rows] for p in (self.y, self.depth, self.fold))
-        return y, depth, fold
+    def _known_of(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Returns what is known of some of the cells, each None where it is not."""
+        return {
+            name: None if part is None else part[rows] for name, part in self._all_known().items()
+        }
+
+    def _all_known(self) -> dict[str, NDArray[Any] | None]:
+        return {"y": self.y, "depth": self.depth, "fold": self.fold, "target": self.target}
 
     def known(self, rows: NDArray[np.int64]) -> Rows:
         """Returns what is known of cells beside their expression."""
-        parts = {"y": self.y, "depth": self.depth, "fold": self.fold}
-        return {
-            name: torch.from_numpy(part[rows]) for name, part in parts.items() if part is not None
-        }
+        parts = self._known_of(rows).items()
+        return {name: torch.from_numpy(part) for name, part in parts if part is not None}
 
 
 def as_rows(part: Any) -> Rows:

@@ -23,6 +23,7 @@ from genegraph.classifier_cells import in_use, read_groups, read_query, read_tra
 from genegraph.classifier_checks import check_classes, check_options
 from genegraph.classifier_fit import fit_network, recipe_of
 from genegraph.classifier_network import align_graph, ask, first_view, smooths
+from genegraph.classifier_unlabeled import read_unlabeled
 from genegraph.colors import GREY, class_colors
 from genegraph.expression import check_anndata, is_anndata, labels_from_obs
 from genegraph.graph import GeneGraph
@@ -232,6 +233,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         y: Any = None,
         *,
         groups: Any = None,
+        unlabeled: Any = None,
         layer: str | None = None,
         checkpoint_dir: str | os.PathLike[str] | None = None,
     ) -> GeneGCNClassifier:
@@ -256,6 +258,13 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
                 cells of one group are then held out together, for calibration and for ``patience``.
                 Cells of one donor resemble each other: confidence that is to hold for new donors
                 must be measured on donors not learned from.
+            unlabeled: Cells without labels to learn from too, given as ``X`` is: further cells of
+                the same study, or those that are to be named.  They help where labels are few.
+                The network is trained twice, the second time also on what it says of each such
+                cell, together with the cell's neighbours (the 15 nearest in the principal
+                components of what the heads read).  A head is told nothing by the labels that it
+                is kept from.  50,000 cells are used, drawn by chance where there are more.  See
+                ``docs/few_labels.md`` for what that gives, and where it gives nothing.
             layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where
                 no layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
                 from there too.
@@ -288,7 +297,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         theirs = read_groups(X, groups, len(codes))
         align_graph(self)
         cells = in_use(self, cells)
-        fit_network(self, cells, codes, theirs, folder)
+        others = None if unlabeled is None else read_unlabeled(self, cells, unlabeled)
+        fit_network(self, cells, codes, theirs, others, folder)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:

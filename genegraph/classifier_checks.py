@@ -115,6 +115,7 @@ def fingerprint_of(
     cells: ReadCells,
     codes: NDArray[np.int64],
     groups: NDArray[Any] | None,
+    unlabeled: ReadCells | None = None,
 ) -> str:
     """Returns a hash of cells, labels, groups, graph and settings.
 
@@ -125,6 +126,7 @@ def fingerprint_of(
         cells: The cells as the network takes them.
         codes: Number of each cell's class.
         groups: The group of each cell, or None.
+        unlabeled: The cells without labels, or None.
     """
     settings = {k: v for k, v in sorted(model.get_params().items()) if k not in NOT_IN_FINGERPRINT}
     if not isinstance(model.random_state, numbers.Integral):
@@ -134,10 +136,11 @@ def fingerprint_of(
     digest = hashlib.sha256(repr((settings, graph, features.shape)).encode())
     if groups is not None:
         digest.update(repr(groups.tolist()).encode())
-    for _, part in blocks(features):
-        places = () if isinstance(part, np.ndarray) else (part.indptr, part.indices)
-        for numbers_of in (stored(part), *places):
-            digest.update(np.ascontiguousarray(numbers_of).tobytes())
+    for matrix in (features, *([] if unlabeled is None else [unlabeled.X])):
+        for _, part in blocks(matrix):
+            places = () if isinstance(part, np.ndarray) else (part.indptr, part.indices)
+            for numbers_of in (stored(part), *places):
+                digest.update(np.ascontiguousarray(numbers_of).tobytes())
     for known in (codes, *([] if depth is None else [depth])):
         digest.update(np.ascontiguousarray(known).tobytes())
     return digest.hexdigest()

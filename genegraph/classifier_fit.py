@@ -17,9 +17,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 
 from genegraph.batches import CellRows
+from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_cells import ReadCells
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
+from genegraph.classifier_unlabeled import with_unlabeled
 from genegraph.determinism import deterministic_algorithms
 from genegraph.device_memory import naming_batch_size
 from genegraph.head_statistics import settle_head_input
@@ -30,7 +32,7 @@ from genegraph.processes import are_several
 from genegraph.recipe import Recipe
 from genegraph.reliability import fit_temperature
 from genegraph.resampling import ResampledCells
-from genegraph.splitting import split_folds, split_validation
+from genegraph.splitting import num_folds_of, split_folds, split_validation
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 PRETRAINING = "adam"
 """The autoencoder's optimiser, as in the write-up."""
 NOVELTY_FOLDS = 5
+LABELED_ONLY = "labeled"
+"""Where the checkpoints of the first of two trainings are, within the folder of the second."""
 
 
 def recipe_of(model: GeneGCNClassifier, seed: int, optimizer: str | None = None) -> Recipe:
@@ -58,6 +62,7 @@ def fit_network(
     cells: ReadCells,
     codes: NDArray[np.int64],
     groups: NDArray[Any] | None,
+    unlabeled: ReadCells | None,
     checkpoint_dir: Path | None,
 ) -> None:
     """Sets the network, how training went, and what is known of new cells.
@@ -68,7 +73,7 @@ def fit_network(
     # A fit that may be resumed must draw the same again: without a seed, one from its content.
     fingerprint = ""
     if checkpoint_dir is not None:
-        fingerprint = fingerprint_of(model, cells, codes, groups)
+        fingerprint = fingerprint_of(model, cells, codes, groups, unlabeled)
     seeded = isinstance(model.random_state, numbers.Integral) or checkpoint_dir is None
     rng = check_random_state(model.random_state if seeded else int(fingerprint[:8], 16))
     fraction = 0.0 if model.patience is None else model.validation_fraction
@@ -88,9 +93,22 @@ def fit_network(
     asking = nullcontext(StopRequest()) if several else ctrl_c_asks()
     same_bits = deterministic_algorithms(model.deterministic)
     with torch.random.fork_rng(), same_bits, asking as stop:
-        torch.manual_seed(seed)
         how = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint, "stop": stop}
-        ended = _train(model, cells, codes, fold, train_rows, val_rows, seed, how)
+        chosen = cells.take(train_rows)
+        training = CellRows(chosen.X, codes[train_rows], chosen.depth, fold[train_rows])
+        validation = None
+        if len(val_rows):
+            watched = cells.take(val_rows)
+            validation = CellRows(watched.X, codes[val_rows], watched.depth)
+        if unlabeled is None:
+            ended = _train(model, training, validation, seed, how)
+        else:
+            apart = None if checkpoint_dir is None else open_folder(checkpoint_dir / LABELED_ONLY)
+            ended = _train(model, training, validation, seed, {**how, "checkpoint_dir": apart})
+            if ended is None:
+                _calibrate(model, cells, codes, fold, val_rows)
+                training = with_unlabeled(model, training, unlabeled, rng)
+                ended = _train_again(model, training, validation, seed, how)
         _calibrate(model, cells, codes, fold, val_rows)
         _learn_novelty(model, cells, codes, groups, rng)
     if isinstance(ended, Warning):
@@ -101,29 +119,21 @@ def fit_network(
 
 def _train(
     model: GeneGCNClassifier,
-    cells: ReadCells,
-    codes: NDArray[np.int64],
-    fold: NDArray[np.int64],
-    train_rows: NDArray[np.int64],
-    val_rows: NDArray[np.int64],
+    training: CellRows,
+    validation: CellRows | None,
     seed: int,
     how: dict[str, Any],
 ) -> Exception | None:
     from genegraph.training import CellTypeTask, RestoreTask, train  # imports matplotlib
 
-    chosen = cells.take(train_rows)
-    training = CellRows(chosen.X, codes[train_rows], chosen.depth, fold[train_rows])
-    validation = None
-    if len(val_rows):
-        watched = cells.take(val_rows)
-        validation = CellRows(watched.X, codes[val_rows], watched.depth)
+    torch.manual_seed(seed)
     recipe = recipe_of(model, seed)
     options: dict[str, Any] = {
         "device": {"cuda": "gpu"}.get(model.device, model.device),
         "verbose": model.verbose,
         "trainer_options": model.trainer_options,
     }
-    model.network_ = build_network(model, int(cells.X.shape[1]))
+    model.network_ = build_network(model, int(training.X.shape[1]))
     device = torch_device(model)
     with naming_batch_size(model.batch_size):
         settle_head_input(model.network_, training, edges_on(model, device), recipe, device)
@@ -137,19 +147,36 @@ def _train(
         model.network_.init_from(coder, freeze=model.pretrain == "frozen")
     if how["stop"].asked:
         raise KeyboardInterrupt  # nothing has learned to name a cell yet
-    if chosen.depth is not None:
-        training = ResampledCells(chosen.X, codes[train_rows], chosen.depth, fold[train_rows], seed)
-    weight = _class_weight(model, codes[train_rows])
-    num_folds = _num_folds(fold)
-    task = CellTypeTask(model.network_, recipe, model.graph_, weight, num_folds)
+    y, depth, fold = training.y, training.depth, training.fold
+    assert y is not None
+    assert fold is not None
+    weight = _class_weight(model, y)
+    if depth is not None:
+        training = ResampledCells(training.X, y, depth, fold, seed, target=training.target)
+    task = CellTypeTask(model.network_, recipe, model.graph_, weight, num_folds_of(fold))
     ended = train(task, training, validation, **options, **how)
     model.history_ = task.history
     model.n_iter_ = len(task.history)
     return ended
 
 
-def _num_folds(fold: NDArray[np.int64]) -> int:
-    return max(1, int(fold.max()) + 1)
+def _train_again(
+    model: GeneGCNClassifier,
+    training: CellRows,
+    validation: CellRows | None,
+    seed: int,
+    how: dict[str, Any],
+) -> Exception | None:
+    """Trains anew; what the first training has learned stays where this one learns nothing."""
+    first = model.network_
+    try:
+        return _train(model, training, validation, seed, how)
+    except (KeyboardInterrupt, FloatingPointError, torch.OutOfMemoryError) as error:
+        model.network_ = first
+        kept = "The model is what it had learned from the labelled cells alone."
+        if isinstance(error, KeyboardInterrupt):
+            return UserWarning(f"Training was stopped before unlabelled cells were met. {kept}")
+        return type(error)(f"{error} {kept}")
 
 
 def _class_weight(model: GeneGCNClassifier, codes: NDArray[np.int64]) -> torch.Tensor | None:
@@ -175,7 +202,7 @@ def _calibrate(
     if len(rows) == 0:
         return
     held = cells.take(rows)
-    heads = np.arange(model.num_heads) % _num_folds(fold) == fold[rows, None]
+    heads = np.arange(model.num_heads) % num_folds_of(fold) == fold[rows, None]
     heads[fold[rows] < 0] = True  # a validation cell is new to all
     batches = iter(torch.from_numpy(heads).split(model.batch_size))
 

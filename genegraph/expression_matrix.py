@@ -81,6 +81,15 @@ def take_rows(X: AnyMatrix, rows: NDArray[np.int64]) -> AnyMatrix:
     return X.take(rows) if isinstance(X, StoredMatrix) else X[rows]
 
 
+def stack(first: Any, then: Any) -> Matrix:
+    """Returns the rows of both, in memory; dense where both are."""
+    parts = [X[np.arange(X.shape[0])] if isinstance(X, StoredMatrix) else X for X in (first, then)]
+    if all(isinstance(part, np.ndarray) for part in parts):
+        rows: NDArray[Any] = np.concatenate(parts)
+        return rows
+    return sp.csr_array(sp.vstack([sp.csr_array(part) for part in parts], format="csr"))
+
+
 def take_columns(X: AnyMatrix, columns: NDArray[np.int64]) -> AnyMatrix:
     """Takes these columns, with zeros where the number is -1; dense or sparse."""
     if isinstance(X, StoredMatrix):

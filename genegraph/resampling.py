@@ -39,6 +39,7 @@ class ResampledCells(CellRows):
         fold: See :class:`~genegraph.batches.CellRows`.
         seed: Seed of all that is drawn.
         lane: Cells of the same number only are put together; None: all.
+        target: See :class:`~genegraph.batches.CellRows`.
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class ResampledCells(CellRows):
         fold: NDArray[np.int64],
         seed: int,
         lane: NDArray[np.int64] | None = None,
+        target: NDArray[np.float32] | None = None,
     ) -> None:
-        super().__init__(X, y, depth, fold)
+        super().__init__(X, y, depth, fold, target)
         self.seed = seed
         kind = y * (fold.max() + 2) + fold + 1
         if lane is not None:
@@ -62,7 +64,8 @@ class ResampledCells(CellRows):
     def read(self, window: Window, held: NDArray[np.bool_]) -> ResampledCells:
         """Returns the cells of a window; the expression of those ``held`` is in memory."""
         X = HeldRows(self.X, window.rows, held)
-        return ResampledCells(X, *self._known_of(window.rows), self.seed, window.lane)
+        known = self._known_of(window.rows)
+        return ResampledCells(X, seed=self.seed, lane=window.lane, **known)
 
     def part(self, rows: Any, which: slice) -> Rows:
         """Returns those cells of a batch that ``which`` picks from its ``rows``."""

@@ -54,6 +54,16 @@ def split_validation(
     return np.setdiff1d(np.arange(len(y)), validation), validation
 
 
+def num_folds_of(fold: Positions) -> int:
+    """Returns how many folds there are, at least 1.
+
+    Example:
+        >>> num_folds_of(np.array([1, 0, 2, -1])), num_folds_of(np.array([-1, -1]))
+        (3, 1)
+    """
+    return max(1, int(fold.max()) + 1)
+
+
 def split_folds(
     y: NDArray[np.int64],
     num_folds: int,

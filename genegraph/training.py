@@ -88,13 +88,20 @@ class CellTypeTask(lightning.LightningModule):
         votes = self.network.votes(x, *self._edges, depth)
         learned = self._learned(batch, votes)
         weight = learned if self.class_weight is None else learned * self.class_weight[batch["y"]]
-        labels = batch["y"].expand(len(votes), -1)
+        labels = self._labels(batch, votes)
         losses = F.cross_entropy(votes.movedim(-1, 1), labels, reduction="none")
         # Gradients are averaged over processes, which have unequal shares of a batch.
         total = sum_over_processes(weight.sum(1)) / this_process()[1]
         means = (losses * weight).sum(1) / torch.where(total > 0, total, 1.0)
         named = votes.mean(0).argmax(1)
         return means.mean(), (named == batch["y"]).sum()
+
+    def _labels(self, batch: Rows, votes: Tensor) -> Tensor:
+        """What each head is to say of each cell: its class, or the probability of each."""
+        if "target" not in batch:
+            return batch["y"].expand(len(votes), -1)
+        heads = torch.arange(len(votes), device=votes.device) % self.num_folds
+        return batch["target"].movedim(0, 2)[heads].to(votes.dtype)
 
     def _learned(self, batch: Rows, votes: Tensor) -> Tensor:
         """One for each head and cell, zero where the head is kept from the cell."""

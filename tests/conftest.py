@@ -1,4 +1,5 @@
 import importlib.util
+import signal
 import sys
 
 import numpy as np
@@ -64,3 +65,11 @@ def script(request, monkeypatch):
     threads = torch.get_num_threads()
     yield module
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def ctrl_c_interrupts():
+    """Whoever runs the tests in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

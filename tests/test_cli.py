@@ -187,6 +187,8 @@ def words_of_fit(files, **changed):
         ({"links": "nowhere.txt"}, "nowhere.txt does not exist"),
         ({"model": "nowhere/m.genegraph"}, "The folder nowhere for m.genegraph does not exist"),
         ({"model": "."}, "is a folder"),
+        ({"unlabeled": "nowhere.h5ad"}, "nowhere.h5ad does not exist"),
+        ({"unlabeled": "edges.tsv"}, "edges.tsv could not be read as cells"),
         ({"labels": "celltype"}, "did you mean 'cell_type'"),
         ({"cells": "edges.tsv"}, "edges.tsv could not be read as cells"),
     ],
@@ -318,6 +320,21 @@ def test_annotate_does_what_fit_and_predict_do(files):
     words = ("predict", files / "query.h5ad", "--model", files / "kept")
     assert run(*words, "--out", files / "later.csv") == 0
     assert (files / "later.csv").read_text() == (files / "once.csv").read_text()
+
+
+@pytest.mark.parametrize("command", ["fit", "annotate"])
+def test_cells_without_labels_are_learned_from_too(files, command, capsys):
+    query = anndata.read_h5ad(files / "query.h5ad")
+    query.obs = query.obs[[]]  # nothing in them says what they are
+    query.write_h5ad(files / "query.h5ad")
+    options = ("--unlabeled", files / "query.h5ad", "--json")
+    if command == "fit":
+        assert fit(files, *options) == 0
+    else:
+        assert annotate(files, *options, "--out", files / "out.csv") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["unlabeled_cells"] == 20
+    assert found["training_cells"] == 60
 
 
 def test_json_is_one_object_with_the_results(files, capsys):

@@ -104,16 +104,16 @@ def test_the_wheel_is_imported_from_where_it_is_installed(wheel, tmp_path):
 def test_an_editable_install_is_found_beside_what_an_earlier_install_left_behind(tmp_path):
     source, place = copied(tmp_path / "source"), tmp_path / "installed"
     build = f"import setuptools.build_meta as m; print(m.build_editable({str(tmp_path)!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", build], capture_output=True, text=True, cwd=source
-    )
+    done = subprocess.run([sys.executable, "-c", build], capture_output=True, text=True, cwd=source)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     (editable,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(editable) as archive:
         archive.extractall(place)
     # Compiled kernels, which numba writes and pip does not know of: a namespace package.
     (place / "genegraph" / "nn" / "__pycache__").mkdir(parents=True)
-    code = f"import site; site.addsitedir({str(place)!r}); import genegraph; print(genegraph.__file__)"
+    code = (
+        f"import site; site.addsitedir({str(place)!r}); import genegraph; print(genegraph.__file__)"
+    )
     run = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(place)!r}); {code}"]
     environment = {"NUMBA_CACHE_DIR": str(tmp_path)}
     found = subprocess.run(run, capture_output=True, text=True, env=environment)

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     check_output(args.out, args.force, (".csv", ".h5ad"))
     if args.model is not None:
         check_output(args.model, args.force)
-    check_inputs(args.reference, args.query)
+    check_inputs(args.reference, args.query, args.unlabeled)
     query = read_cells(args.query, output)
     model = train(args, output, read_cells(args.reference, output), args.layer)
     if args.model is not None:

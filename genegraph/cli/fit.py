@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     """Runs it."""
     check_graph(args)
     check_output(args.model, args.force)
-    check_inputs(args.cells)
+    check_inputs(args.cells, args.unlabeled)
     model = train(args, output, read_cells(args.cells, output), args.layer)
     model.save(args.model)
     output.say(f"wrote {args.model}")

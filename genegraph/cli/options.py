@@ -86,6 +86,13 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     train = parser.add_argument_group("training").add_argument
     train("--groups", metavar="COLUMN", help="column of obs: donor, lane or batch, held out whole")
+    train(
+        "--unlabeled",
+        type=Path,
+        metavar="CELLS.h5ad",
+        help="cells without labels to learn from too (the query itself, say): helps where labels "
+        "are few",
+    )
     train("--values", default="auto", choices=["auto", "counts", "log1p", "features"])
     train("--epochs", type=int, metavar="N", help="longest training")
     train("--seed", type=int, default=0, help="random state (default: 0)")
@@ -100,6 +107,7 @@ def train(
     from genegraph.expression import labels_from_obs
 
     labels_from_obs(cells, args.labels)  # a misspelt column is told before a long read of STRING
+    others = None if args.unlabeled is None else read_cells(args.unlabeled, output)
     graph = read_graph(args, output, cells.var_names)
     output.say(graph.report() if graph else "no interaction file was given: training without graph")
     model = GeneGCNClassifier(
@@ -109,10 +117,11 @@ def train(
         device=args.device,
         random_state=args.seed,
     )
-    model.fit(cells, args.labels, groups=args.groups, layer=layer)
+    model.fit(cells, args.labels, groups=args.groups, unlabeled=others, layer=layer)
     output.result(
         graph=graph.report().to_dict() if graph else None,
         training_cells=cells.n_obs,
+        unlabeled_cells=0 if others is None else others.n_obs,
         genes=cells.n_vars,
         classes=[str(label) for label in model.classes_],
         held_out=None,

@@ -53,6 +53,27 @@ def test_so_many_cells_of_each_type(scripts):
     assert pd.Series(labels[few]).value_counts().to_dict() == {"a": 10, "b": 10, "c": 4}
 
 
+def test_cells_without_labels_are_neither_tested_nor_labelled(scripts, monkeypatch):
+    sets, _, _ = scripts
+    rng = np.random.default_rng(0)
+    cells = AnnData(rng.poisson(2, (300, 20)).astype("float32"))
+    cells.obs["cell_type"] = np.repeat(["a", "b"], 150)
+
+    class Library:
+        def cells(self, name):
+            return cells
+
+        def graph(self, species, genes):
+            return None
+
+    case = sets.cases(Library(), "pbmc3k", "10 per type", 0)
+    parts = [set(part.obs_names) for part in (case.train, case.test, case.others)]
+    assert [len(part) for part in parts] == [20, 90, 190]
+    assert len(set.union(*parts)) == 300
+    assert list(case.others.obs.columns) == []
+    assert sets.cases(Library(), "pbmc3k", "all reads", 0).others is None
+
+
 def test_thinning_keeps_a_share_of_the_reads(scripts):
     sets, _, _ = scripts
     counts = np.random.default_rng(0).poisson(3, (200, 50)).astype("float32")
@@ -152,6 +173,22 @@ def test_the_page_is_written_from_the_results(scripts, tmp_path, capsys):
     assert "| all reads | pbmc3k | +1.00 (+1.00 to +1.00) | +2.00 (+2.00 to +2.00) |" in text
 
 
+def test_unlabelled_cells_have_a_table_of_their_own(scripts):
+    _, methods, page = scripts
+    accuracy = dict.fromkeys(methods.MAIN, 80.0)
+    accuracy |= dict.fromkeys(methods.SEMI, 82.0) | {methods.UNLABELED: 85.0}
+    table = pd.DataFrame(
+        {"data": "pbmc3k", "condition": "10 per type", "split": split, "method": method,
+         "accuracy": found + split, "macro_f1": found}
+        for method, found in accuracy.items() for split in range(3)
+    )  # fmt: skip
+    text = page._unlabeled(table)
+    assert "| 10 per type | the better linear model | +5.00 (+5.00 to +5.00) | +5.00" in text
+    assert "| 10 per type | label spreading | +3.00 (+3.00 to +3.00) |" in text
+    assert page._unlabeled(table[table["method"] != methods.UNLABELED]) == ""
+    assert "spreading" not in page._against_others(table)
+
+
 @pytest.fixture
 def swapped(scripts):
     """Two comparisons that differ in all test cells but the first fifteen, and in their labels."""
@@ -166,10 +203,12 @@ def swapped(scripts):
     path = np.array([[*range(39)], [*range(1, 40)]])
     graph = GeneGraph(list(cells.var_names), np.hstack([path, path[::-1]]))
     train, test = cells[:60].copy(), cells[60:].copy()
+    others = cells[1:60:3].copy()
+    others.obs = others.obs[[]]
     garbage = test.copy()
     garbage.X[15:] = rng.poisson(1e5, (15, 40)) * (np.arange(40) > 30)
     garbage.obs["cell_type"] = rng.permutation(test.obs["cell_type"].to_numpy())
-    return [sets.Case({}, train, part, graph, "counts") for part in (test, garbage)]
+    return [sets.Case({}, train, part, graph, "counts", others) for part in (test, garbage)]
 
 
 def told_of_the_first_fifteen(method, case):
@@ -183,6 +222,8 @@ FAST = [
     "logistic regression", "linear SVM", "CellTypist", "kNN on PCA", "random forest",
     "boosting on PCA", "ChebConv (sigGCN)", "SAGE, learned edges (scGraph)", "GATv2Conv",
     "fully connected, write-up", "gene GCN", "gene GCN, no graph", "gene GCN, rewired graph",
+    "logistic regression, self-trained", "label spreading", "gene GCN, unlabelled cells too",
+    "gene GCN, unlabelled cells too, no graph",
 ]  # fmt: skip
 
 

@@ -1,0 +1,98 @@
+"""Cells with labels and cells without, as the second of two trainings meets them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.decomposition import PCA
+
+from genegraph.batches import CellRows
+from genegraph.classifier_cells import ReadCells, read_query
+from genegraph.classifier_network import ask, first_view
+from genegraph.expression_matrix import stack
+from genegraph.expression_stored import StoredMatrix
+from genegraph.novelty import NUM_CELLS, NUM_COMPONENTS
+from genegraph.splitting import num_folds_of
+from genegraph.unlabeled import choose_unlabeled, neighbor_graph, propagate
+
+if TYPE_CHECKING:
+    from genegraph.classifier import GeneGCNClassifier
+
+
+def read_unlabeled(model: GeneGCNClassifier, labeled: ReadCells, X: Any) -> ReadCells:
+    """Reads cells without labels, in the order of the training's genes.
+
+    Raises:
+        ValueError: If the labelled cells are on disk, or the others do not fit them.
+    """
+    if isinstance(labeled.X, StoredMatrix):
+        raise ValueError(
+            "'unlabeled' needs the labelled cells in memory (got cells on disk). Read them with "
+            "adata.to_memory(); or leave 'unlabeled' out: it helps where labels are few."
+        )
+    return read_query(model, X)
+
+
+def with_unlabeled(
+    model: GeneGCNClassifier,
+    labeled: CellRows,
+    unlabeled: ReadCells,
+    rng: np.random.RandomState,
+) -> CellRows:
+    """Returns labelled and unlabelled cells, with what the heads of each fold are to learn of them.
+
+    A head is told nothing that comes from the labels of its fold: neither by heads that have
+    learned from these, nor by the cells that bear them.
+
+    Args:
+        model: Trained on the labelled cells, and calibrated.
+        labeled: Cells with class and fold.
+        unlabeled: Cells without.
+        rng: Source of all that is drawn.
+    """
+    y, fold = labeled.y, labeled.fold
+    assert y is not None
+    assert fold is not None
+    num_known, num_folds = len(y), num_folds_of(fold)
+    new = unlabeled.take(choose_unlabeled(int(unlabeled.X.shape[0]), rng))
+    depth = None
+    if labeled.depth is not None and new.depth is not None:
+        depth = np.concatenate([labeled.depth, new.depth])
+    cells = CellRows(stack(labeled.X, new.X), depth=depth)
+    places, votes = ask(model, cells, _places(model, cells, rng), _votes_of_folds(model, num_folds))
+    graph = neighbor_graph(places)
+    target: NDArray[np.float32] = softmax(votes / np.float32(model.temperature_), axis=2)
+    classes = np.eye(len(model.classes_), dtype=np.float32)
+    for number in range(num_folds):
+        known = np.zeros(len(cells), dtype=np.bool_)
+        known[:num_known] = fold != number
+        target[known, number] = classes[y[known[:num_known]]]
+        target[:, number] = propagate(graph, target[:, number], known)
+    target[:num_known] = classes[y][:, None]
+    named = target.mean(axis=1).argmax(axis=1)
+    named[:num_known] = y
+    fold = np.concatenate([fold, np.full(len(cells) - num_known, -1)])
+    return CellRows(cells.X, named, depth, fold, target)
+
+
+def _places(model: GeneGCNClassifier, cells: CellRows, rng: np.random.RandomState) -> Any:
+    """The question where a cell is in the principal components of what the heads read."""
+    sample = cells.take(np.sort(rng.permutation(len(cells))[:NUM_CELLS]))
+    (read,) = ask(model, sample, first_view)
+    found = PCA(min(NUM_COMPONENTS, *read.shape), random_state=0).fit(read).components_.T
+    directions = torch.from_numpy(np.ascontiguousarray(found, dtype=np.float32))
+    return lambda read: first_view(read) @ directions.to(read)
+
+
+def _votes_of_folds(model: GeneGCNClassifier, num_folds: int) -> Any:
+    """The question what the heads of each fold say, ``[num_cells, num_folds, num_classes]``."""
+
+    def question(read: torch.Tensor) -> torch.Tensor:
+        votes = model.network_.head.votes(read)
+        return torch.stack([votes[n::num_folds].mean(0) for n in range(num_folds)], dim=1)
+
+    return question
