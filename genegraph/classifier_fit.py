@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 PRETRAINING = "adam"
 """The autoencoder's optimiser, as in the write-up."""
 NOVELTY_FOLDS = 5
-LABELED_ONLY = "labeled"
-"""Where the checkpoints of the first of two trainings are, within the folder of the second."""
+LABELED_ONLY, PRETRAINING_ONLY = "labeled", "pretraining"
+"""Where the checkpoints of an earlier training are, within the folder of the one that follows."""
 
 
 def recipe_of(model: GeneGCNClassifier, seed: int, optimizer: str | None = None) -> Recipe:
@@ -103,8 +103,7 @@ def fit_network(
         if unlabeled is None:
             ended = _train(model, training, validation, seed, how)
         else:
-            apart = None if checkpoint_dir is None else open_folder(checkpoint_dir / LABELED_ONLY)
-            ended = _train(model, training, validation, seed, {**how, "checkpoint_dir": apart})
+            ended = _train(model, training, validation, seed, _within(how, LABELED_ONLY))
             if ended is None:
                 _calibrate(model, cells, codes, fold, val_rows)
                 training = with_unlabeled(model, training, unlabeled, rng)
@@ -141,7 +140,8 @@ def _train(
         coder = Autoencoder(len(model.network_.head_input.columns), tuple(model.hidden_channels))
         adam = recipe_of(model, seed, PRETRAINING)
         restore = RestoreTask(coder, adam, model.graph_, model.network_)
-        ended = train(restore, training, validation, stop=how["stop"], **options)
+        apart = _within(how, PRETRAINING_ONLY)
+        ended = train(restore, training, validation, **options, **apart)
         if ended is not None and not isinstance(ended, Warning):
             raise ended
         model.network_.init_from(coder, freeze=model.pretrain == "frozen")
@@ -158,6 +158,12 @@ def _train(
     model.history_ = task.history
     model.n_iter_ = len(task.history)
     return ended
+
+
+def _within(how: dict[str, Any], folder: str) -> dict[str, Any]:
+    """The same, with a folder for checkpoints of its own."""
+    above = how["checkpoint_dir"]
+    return {**how, "checkpoint_dir": None if above is None else open_folder(above / folder)}
 
 
 def _train_again(

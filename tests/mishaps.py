@@ -31,6 +31,21 @@ class At(Callback):
             self.act(pl_module)
 
 
+class In(At):
+    """Does something in one of several trainings only, counted from 1."""
+
+    def __init__(self, training, *when):
+        super().__init__(*when)
+        self.training, self.begun = training, 0
+
+    def on_fit_start(self, trainer, pl_module):
+        self.begun += 1
+
+    def on_train_batch_start(self, trainer, *args):
+        if self.begun == self.training:
+            super().on_train_batch_start(trainer, *args)
+
+
 class PowerCutError(RuntimeError):
     pass
 

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from mishaps import PATIENT, At, PowerCutError, ctrl_c, make, out_of_memory, poison, power_cut, same
+from mishaps import (
+    PATIENT,
+    At,
+    In,
+    PowerCutError,
+    ctrl_c,
+    make,
+    out_of_memory,
+    poison,
+    power_cut,
+    same,
+)
 
 from genegraph import GeneGCNClassifier
 from genegraph.checkpoint_folder import BEFORE, LAST
@@ -45,6 +56,19 @@ def whole(adata, graph):
 
 
 # --- checkpoints -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [1, 2])
+def test_pretraining_goes_on_too(adata, graph, tmp_path, training):
+    whole = uninterrupted(adata, graph, pretrain=True)
+    with pytest.raises(PowerCutError):
+        make(graph, In(training, 4, 1, power_cut), pretrain=True).fit(
+            adata, "cell_type", checkpoint_dir=tmp_path
+        )
+    first = []
+    model = make(graph, In(1, 1, 1, lambda _: first.append(1)), pretrain=True)
+    assert same(model.fit(adata, "cell_type", checkpoint_dir=tmp_path), whole)
+    assert not first  # what was pretrained is not pretrained again
 
 
 def test_the_last_two_checkpoints_are_kept(adata, graph, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from mishaps import SMALL, At, PowerCutError, ctrl_c, make, out_of_memory, power_cut, same
+from mishaps import SMALL, In, PowerCutError, ctrl_c, make, out_of_memory, power_cut, same
 
 from genegraph import GeneGCNClassifier, classifier_fit, unlabeled
 from genegraph.batches import CellRows
@@ -185,21 +185,6 @@ def test_a_saved_model_names_cells_as_before(adata, graph, tmp_path):
 
 
 # --- trouble -----------------------------------------------------------------------------------
-
-
-class In(At):
-    """Does something in the second of two trainings only."""
-
-    def __init__(self, training, *when):
-        super().__init__(*when)
-        self.training, self.begun = training, 0
-
-    def on_fit_start(self, trainer, pl_module):
-        self.begun += 1
-
-    def on_train_batch_start(self, trainer, *args):
-        if self.begun == self.training:
-            super().on_train_batch_start(trainer, *args)
 
 
 @pytest.mark.parametrize("training", [1, 2])
