@@ -13,9 +13,32 @@ from genegraph.batches import CellLoader
 from genegraph.checkpoint_folder import NEXT, promote
 from genegraph.interruption import StopRequest
 
+AFRESH = "Choose another folder, or empty this one to start afresh."
+
 
 class Stopped(Exception):
     """Training stopped because it was asked to."""
+
+
+class OtherFitError(ValueError):
+    """The folder holds a checkpoint of another fit."""
+
+
+NEEDED = {
+    "epoch", "global_step", "state_dict", "loops", "callbacks", "optimizer_states",
+    "lr_schedulers", "history", "sums", "rng_state",
+}  # fmt: skip
+"""What Lightning and the training task put into a checkpoint; without a part, training would begin
+anew with weights that are not new."""
+CALLBACKS = {"Fingerprint", "Checkpoints"}
+"""Whose state must be in it."""
+
+
+def check_parts(checkpoint: dict[str, Any]) -> None:
+    """Raises a ValueError if a checkpoint lacks a part."""
+    missing = NEEDED - set(checkpoint) or CALLBACKS - set(checkpoint["callbacks"])
+    if missing:
+        raise ValueError(f"it lacks {', '.join(sorted(missing))}")
 
 
 class Checkpoints(Checkpoint):
@@ -33,11 +56,13 @@ class Checkpoints(Checkpoint):
 
     Attributes:
         written: Whether the last checkpoint due is on disk.
+        under_way: Whether training has begun, so that all of a checkpoint was taken up.
     """
 
     def __init__(self, folder: Path | None, loader: CellLoader, request: StopRequest) -> None:
         self.folder, self.loader, self.request = folder, loader, request
         self.written = True
+        self.under_way = False
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint stores."""
@@ -46,6 +71,10 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The reverse."""
         self.loader.begin_after(state_dict["met"])
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Notes it."""
+        self.under_way = True
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -109,8 +138,7 @@ class Fingerprint(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuses a checkpoint of another fit."""
         if state_dict["fingerprint"] != self.fingerprint:
-            raise ValueError(
+            raise OtherFitError(
                 "'checkpoint_dir' must belong to this very fit, but holds a checkpoint made with "
-                "other cells, labels or parameters. Choose another folder, or empty this one to "
-                "start afresh."
+                f"other cells, labels or parameters. {AFRESH}"
             )

@@ -20,7 +20,14 @@ from torch import Tensor
 from genegraph.batches import CellLoader, CellRows, Rows, cell_inputs
 from genegraph.checkpoint_folder import newest
 from genegraph.checkpoint_io import SafeCheckpointIO
-from genegraph.checkpoints import Checkpoints, Fingerprint, Stopped
+from genegraph.checkpoints import (
+    AFRESH,
+    Checkpoints,
+    Fingerprint,
+    OtherFitError,
+    Stopped,
+    check_parts,
+)
 from genegraph.device_memory import naming_batch_size
 from genegraph.graph import GeneGraph
 from genegraph.interruption import StopRequest
@@ -172,6 +179,7 @@ class CellTypeTask(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The reverse."""
+        check_parts(checkpoint)
         self.history = checkpoint["history"]
         self._sums = {part: sums.to(self.device) for part, sums in checkpoint["sums"].items()}
         torch.set_rng_state(checkpoint["rng_state"].cpu())
@@ -331,6 +339,13 @@ def train(
             ended = _worth_keeping(error, trainer, best)
             if ended is None:
                 raise
+        except Exception as error:
+            if resume is None or saving.under_way or isinstance(error, OtherFitError):
+                raise
+            raise ValueError(
+                f"{resume} is whole, but training cannot go on from what it holds "
+                f"({type(error).__name__}: {' '.join(str(error).split())}). {AFRESH}"
+            ) from error
     if isinstance(ended, FloatingPointError):
         task.network.load_state_dict(best.weights)
     else:

@@ -58,6 +58,30 @@ def whole(adata, graph):
 # --- checkpoints -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("optimizer_states"),
+        lambda state: state.pop("history"),
+        lambda state: state.pop("loops"),
+        lambda state: state["callbacks"].pop("Fingerprint"),
+        lambda state: state["state_dict"].popitem(),
+        lambda state: state["state_dict"].update(strange=torch.zeros(3)),
+        lambda state: state.update(rng_state="hello"),
+        lambda state: state["optimizer_states"][0]["param_groups"].pop(),
+    ],
+)
+def test_a_whole_checkpoint_with_the_wrong_content_is_refused(adata, graph, tmp_path, change):
+    cut(adata, graph, tmp_path)
+    state = SafeCheckpointIO().load_checkpoint(tmp_path / LAST)
+    change(state)
+    SafeCheckpointIO().save_checkpoint(state, tmp_path / LAST)
+    before = (tmp_path / LAST).read_bytes()
+    with pytest.raises(ValueError, match=r"last.ckpt is whole, but training cannot go on .*afresh"):
+        make(graph).fit(adata, "cell_type", checkpoint_dir=tmp_path)
+    assert (tmp_path / LAST).read_bytes() == before
+
+
 @pytest.mark.parametrize("training", [1, 2])
 def test_pretraining_goes_on_too(adata, graph, tmp_path, training):
     whole = uninterrupted(adata, graph, pretrain=True)
