@@ -22,10 +22,13 @@ from torch.utils.data import Dataset
 
 from genegraph.expression_matrix import AnyMatrix
 from genegraph.expression_stored import StoredMatrix
+from genegraph.held_rows import HeldRows
 from genegraph.processes import this_process
 
 LANES = 8
 """Parts of a window that take turns in every batch; so many processes can read a part each."""
+
+READER_NICENESS = 10
 
 Rows = dict[str, Tensor]
 """Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR); with them
@@ -132,25 +135,6 @@ class Window(NamedTuple):
     rows: NDArray[np.int64]
     order: NDArray[np.int64]
     lane: NDArray[np.int64]
-
-
-class HeldRows:
-    """Rows of a matrix, some of which are in memory; only these may be asked for.
-
-    Args:
-        X: All cells.
-        rows: Positions of these in ``X``.
-        held: Which of these are read.
-    """
-
-    def __init__(self, X: Any, rows: NDArray[np.int64], held: NDArray[np.bool_]) -> None:
-        self._part = X[rows[held]]
-        self._place = np.cumsum(held) - 1
-        self._place[~held] = len(rows)  # no such row: asking for it is an IndexError
-        self.shape = (len(rows), X.shape[1])
-
-    def __getitem__(self, rows: NDArray[np.int64]) -> Any:
-        return self._part[self._place[rows]]
 
 
 class BatchOrder:
@@ -284,10 +268,11 @@ class CellLoader:
 
 
 def _step_back() -> None:
-    """Gives this thread the lowest priority, where threads have one of their own.
+    """Gives this thread a low priority, where threads have one of their own.
 
     torch's threads wait for each other, busily: on as many cores as these, one that is put off for
-    the reading holds up all.  Without this, training from a file took three times as long.
+    the reading holds up all.  Not the lowest priority: on a machine full of other work, a reader
+    that hardly ever runs while it holds Python's lock holds up everything.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), READER_NICENESS)

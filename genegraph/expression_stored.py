@@ -23,6 +23,34 @@ Rows = NDArray[np.int64]
 Step = Callable[[Any, Rows], Any]
 
 
+class CsrRows:
+    """Rows of AnnData's CSR dataset, read from its two long arrays directly.
+
+    AnnData looks anew into the file's attributes for every read: a third of the time of a block.
+
+    Args:
+        X: The dataset; where its rows start is kept in memory.
+
+    Attributes:
+        shape: Cells and genes.
+        dtype: Number format of the values.
+        group: Where the arrays are.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.shape, self.dtype, self.group = X.shape, X.dtype, X.group
+        self._values, self._places = X.group["data"], X.group["indices"]
+        self._starts = np.asarray(X.group["indptr"][()], dtype=np.int64)
+
+    def __getitem__(self, rows: slice) -> sp.csr_matrix:
+        """Reads consecutive rows."""
+        starts = self._starts[rows.start : rows.stop + 1]
+        part = slice(int(starts[0]), int(starts[-1]))
+        values, places = self._values[part], self._places[part]
+        shape = (len(starts) - 1, self.shape[1])
+        return sp.csr_matrix((values, places, starts - starts[0]), shape=shape)
+
+
 class StoredMatrix:
     """Cells x genes on disk; every read comes back as a matrix in memory.
 
@@ -47,6 +75,8 @@ class StoredMatrix:
         num_genes: int | None = None,
         rows: Rows | None = None,
     ) -> None:
+        if hasattr(source, "group") and not isinstance(source, CsrRows):
+            source = CsrRows(source)
         self._source, self._steps, self._rows = source, steps, rows
         num_cells = int(source.shape[0]) if rows is None else len(rows)
         self.shape = (num_cells, int(source.shape[1]) if num_genes is None else num_genes)
@@ -79,6 +109,13 @@ class StoredMatrix:
         if (np.diff(order) == 1).all():
             return matrix
         return matrix[np.argsort(order, kind="stable")]
+
+    def blocks_of(self, rows: Rows) -> list[Any]:
+        """Reads cells, at least one; returns them in this order, block by block."""
+        wanted = rows if self._rows is None else self._rows[rows]
+        if (np.diff(wanted) < 0).any():
+            return [self[rows]]
+        return [self._read(span) for span in _spans(wanted, self.block_rows)]
 
     @property
     def block_rows(self) -> int:

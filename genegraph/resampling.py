@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genegraph.batches import CellRows, HeldRows, Rows, Window, as_rows
+from genegraph.batches import CellRows, Rows, Window, as_rows
 from genegraph.expression_matrix import AnyMatrix
+from genegraph.held_rows import HeldRows
 
 RESAMPLING_DEPTH = 100.0
 """A cell of so many reads is resampled every second time it is met."""

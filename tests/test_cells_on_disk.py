@@ -10,6 +10,7 @@ from genegraph import GeneGCNClassifier, batches, expression_stored
 from genegraph.batches import BatchOrder, CellLoader, CellRows, dense
 from genegraph.expression import read_anndata
 from genegraph.expression_stored import StoredMatrix
+from genegraph.held_rows import HeldRows
 from genegraph.resampling import ResampledCells
 
 SMALL = {
@@ -252,6 +253,31 @@ def test_every_cell_comes_once_in_windows_of_blocks_and_full_batches(
     windows = list(loader.sampler)
     assert len(windows) > 2
     assert max(len(window.rows) for window in windows) <= X.window_rows
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_rows_that_are_held_are_those_of_the_file(adata, tmp_path, monkeypatch, as_array):
+    if as_array:
+        adata.X = adata.X.toarray()
+    monkeypatch.setattr(expression_stored, "WINDOW_BYTES", 16)
+    X = read_anndata(on_disk(adata, tmp_path)).X
+    monkeypatch.setattr(expression_stored, "BLOCK_BYTES", 1)
+    whole = adata.X if as_array else adata.X.toarray()
+    rows = np.arange(0, 120, 3)
+    held = np.arange(40) % 4 > 0
+    some = HeldRows(X, rows, held)
+    asked = np.random.default_rng(0).permutation(np.flatnonzero(held))[:17]
+    found = some[asked]
+    assert some.shape == (40, 12)
+    np.testing.assert_array_equal(found if as_array else found.toarray(), whole[rows[asked]])
+    with pytest.raises(IndexError):
+        some[np.array([1, 4])]  # the second is not held
+    assert some[np.array([], int)].shape == (0, 12)
+    none = HeldRows(X, rows, np.zeros(40, bool))
+    assert none[np.array([], int)].shape == (0, 12)
+    turned = HeldRows(X.take(np.arange(120)[::-1]), np.arange(4), np.ones(4, bool))
+    found = turned[np.arange(4)]
+    np.testing.assert_array_equal(found if as_array else found.toarray(), whole[:-5:-1])
 
 
 def test_in_their_order_no_more_than_a_block_is_in_memory_beside_the_next(adata, tmp_path, reads):

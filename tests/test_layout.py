@@ -16,6 +16,7 @@ ORDER = [
     {"graph_build", "graph_convert", "graph_io", "graph_report"},
     {"graph"},
     {"expression_stored"},
+    {"held_rows"},
     {"expression_matrix", "expression_values", "expression", "expression_counts"},
     {"tree_codec", "safefile"},
     {"nn", "processes", "device_memory", "determinism", "interruption"},
