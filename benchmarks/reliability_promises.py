@@ -49,6 +49,17 @@ PROMISES: dict[str, list[Promise]] = {
             f"{SURVIVAL}::test_without_a_checkpoint_that_can_be_read_nothing_starts_afresh",
         ),
         promise(
+            "So does a fit with `pretrain` or `unlabeled`, which trains twice, in whichever of the "
+            "two it was killed.",
+            f"{SURVIVAL}::test_pretraining_goes_on_too",
+            "test_unlabeled.py::test_a_fit_that_died_goes_on_to_the_same_weights",
+        ),
+        promise(
+            "A checkpoint that is whole, but lacks a part or is of another network, is refused "
+            "before training.",
+            f"{SURVIVAL}::test_a_whole_checkpoint_with_the_wrong_content_is_refused",
+        ),
+        promise(
             "Ctrl-C finishes the step, saves, and returns a fitted classifier; twice interrupts.",
             f"{SURVIVAL}::test_ctrl_c_stops_after_the_step_and_the_fit_goes_on_from_there",
             f"{SURVIVAL}::test_ctrl_c_twice_interrupts_at_once",
@@ -118,6 +129,11 @@ PROMISES: dict[str, list[Promise]] = {
             f"{MODELS}::test_an_array_that_declares_what_is_not_there_is_damage",
         ),
         promise(
+            "Cells in a file whose values, places and row starts do not fit together are refused, "
+            "read whole or block by block.",
+            "test_damaged_cells.py::test_parts_that_do_not_fit_are_refused",
+        ),
+        promise(
             "Every flipped bit and every truncation of a model file is noticed.",
             f"{SAFE}::test_every_flipped_bit_is_noticed",
             f"{SAFE}::test_every_truncation_is_noticed",
@@ -158,6 +174,10 @@ PROMISES: dict[str, list[Promise]] = {
             "to.",
             "downloads/test_tls.py::test_a_certificate_of_no_known_authority_is_refused",
             "downloads/test_tls.py::test_a_redirect_out_of_tls_is_refused",
+            f"{FETCHING}::test_a_bad_answer_is_one_error_and_leaves_nothing",
+        ),
+        promise(
+            "A server that falls silent, or sends less than 64 KiB in a minute, is given up.",
             f"{FETCHING}::test_a_bad_answer_is_one_error_and_leaves_nothing",
         ),
         promise(
@@ -222,6 +242,10 @@ PROMISES: dict[str, list[Promise]] = {
             f"{LEAKAGE}::test_a_head_learns_nothing_from_the_labels_it_is_kept_from",
         ),
         promise(
+            "With `unlabeled`, heads are told nothing by the labels that they are kept from.",
+            "test_unlabeled.py::test_heads_are_told_nothing_by_the_labels_they_are_kept_from",
+        ),
+        promise(
             "No method that is compared learns from test cells.",
             "benchmarks/test_accuracy.py::test_no_method_learns_from_test_cells",
         ),
@@ -263,6 +287,8 @@ PROMISES: dict[str, list[Promise]] = {
             "The wheel is complete, holds nothing else, and is imported from where it was put.",
             "test_wheel.py::test_the_wheel_holds_the_package_its_data_and_its_licence_and_nothing_else",
             "test_wheel.py::test_the_wheel_is_imported_from_where_it_is_installed",
+            "test_wheel.py::test_an_editable_install_is_found_beside_what_an_earlier_install_left_"
+            "behind",
         ),
         promise(
             "Its metadata claim the interpreter that the tests ran on, and no other.",
