@@ -68,10 +68,10 @@ to be compared with the others. Gene selection, scaling and tuning (C of the lin
 stopping) happen inside the training cells. Test cells were never scored while the default was
 chosen ([choices.md](choices.md)); of `pbmc_symphony_3tech` no cell was, and of `pbmc700` training
 cells of one split were looked at once, without a change. The queries of the transfers were scored
-once since, when learning from them was tried and not adopted. Reads are thinned by a coin per read, in
-training and test cells alike. Intervals are 95 % intervals of the mean paired difference (Student's
-t over splits; pooled over data sets, each counting the same). The splits of a data set share cells,
-so that they vary less than new data would.
+once since, when learning from them was tried and not adopted. Reads are thinned by a coin per read,
+in training and test cells alike. Intervals are 95 % intervals of the mean paired difference
+(Student's t over splits; pooled over data sets, each counting the same). The splits of a data set
+share cells, so that they vary less than new data would.
 
 CellTypist asks scikit-learn for `multi_class="ovr"`, which is gone: it is given the same, one
 logistic regression for each type against the rest. Boosting has XGBoost's L2 penalty of 1: with

@@ -26,7 +26,7 @@ X = rng.poisson(rng.gamma(1.0, 1.0, (3, 30))[y]).astype("float32")
 path = np.array([[*range(29)], [*range(1, 30)]])
 graph = GeneGraph([f"g{i}" for i in range(30)], np.hstack([path, path[::-1]]))
 options = {"devices": devices, "strategy": "ddp"} if devices > 1 else {}
-labels = y
+labels, unlabeled = y, settings.pop("unlabeled", False)
 if settings.pop("on_disk", False):
     import anndata, pandas as pd, scipy.sparse as sp
     from genegraph import expression_stored
@@ -43,7 +43,10 @@ model = GeneGCNClassifier(
     settings.pop("graph", graph), values="counts", random_state=0, max_epochs=3, verbose=False,
     device="cpu", trainer_options=options, **settings,
 )
-model.fit(X, labels)
+if unlabeled:
+    model.fit(X[:61], labels[:61], unlabeled=X[61:])
+else:
+    model.fit(X, labels)
 weights = {name: part.contiguous() for name, part in model.network_.state_dict().items()}
 losses = [epoch["train_loss"] for epoch in model.history_]
 weights["losses"] = torch.tensor(losses, dtype=torch.float64)
@@ -66,6 +69,7 @@ def _learned(script, settings, devices, out):
         "{}",  # shrinkage, resampling, a committee
         '{"graph": null}',  # the strength of a prior that is not there learns nothing
         '{"on_disk": true}',
+        '{"unlabeled": true}',
         '{"attention": "full", "shrinkage": null, "patience": 2, "class_weight": "balanced"}',
         '{"attention": "edges", "shrinkage": null, "pretrain": true, "num_heads": 1}',
     ],
