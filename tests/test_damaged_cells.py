@@ -62,9 +62,8 @@ def test_parts_that_do_not_fit_are_refused(adata, tmp_path, held, what, form):
     adata.write_h5ad(tmp_path / "cells.h5ad")
     with h5py.File(tmp_path / "cells.h5ad", "r+") as file:
         DAMAGE[what](file["X"])
-    with pytest.raises((ValueError, TypeError, OSError)) as caught:
+    with pytest.raises((ValueError, TypeError), match=r"sparse matrix .*must (say|name|hold)"):
         fit(tmp_path / "cells.h5ad")
-    assert len(str(caught.value)) > 20
 
 
 def test_without_damage_they_are_read(adata, tmp_path, held):
