@@ -141,6 +141,8 @@ def fingerprint_of(
             places = () if isinstance(part, np.ndarray) else (part.indptr, part.indices)
             for numbers_of in (stored(part), *places):
                 digest.update(np.ascontiguousarray(numbers_of).tobytes())
-    for known in (codes, *([] if depth is None else [depth])):
+    for known in (codes, depth, None if unlabeled is None else unlabeled.depth):
+        if known is None:
+            continue
         digest.update(np.ascontiguousarray(known).tobytes())
     return digest.hexdigest()

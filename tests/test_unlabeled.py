@@ -10,6 +10,7 @@ from mishaps import SMALL, In, PowerCutError, ctrl_c, make, out_of_memory, power
 from genegraph import GeneGCNClassifier, classifier_fit, unlabeled
 from genegraph.batches import CellRows
 from genegraph.classifier_cells import ReadCells
+from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_unlabeled import with_unlabeled
 from genegraph.unlabeled import choose_unlabeled, neighbor_graph, propagate
 
@@ -45,13 +46,11 @@ def test_propagation_agrees_with_dense_matrices_and_keeps_probabilities():
 
 
 def test_an_unsure_cell_among_known_ones_of_a_type_takes_their_side():
-    places = np.float32([[0], [0.1], [0.2], [9], [9.1], [9.2]])
     pairs = sp.csr_matrix(np.kron(np.eye(2), (np.ones((3, 3)) - np.eye(3)) / 2))
     guess = np.float32([[1, 0], [1, 0], [0.4, 0.6], [0, 1], [0, 1], [0.5, 0.5]])
     told = propagate(pairs, guess, np.array([True, True, False, True, True, False]))
     # One of two neighbours' worth each: Q = 0.8 * (1, 0) + 0.2 * P.
     np.testing.assert_allclose(told[[2, 5]], [[0.88, 0.12], [0.1, 0.9]], atol=1e-6)
-    assert len(places) == len(told)
 
 
 def test_of_many_cells_fifty_thousand_are_drawn():
@@ -207,6 +206,14 @@ def test_other_unlabelled_cells_are_another_fit(adata, graph, tmp_path):
     for other in (adata[:60].copy(), None):
         with pytest.raises(ValueError, match="this very fit"):
             make(graph).fit(few, "cell_type", unlabeled=other, checkpoint_dir=tmp_path)
+
+
+def test_the_depth_of_unlabelled_cells_belongs_to_the_fit(adata, fitted):
+    X = adata.X.toarray()
+    cells, codes = ReadCells(X, X.sum(1)), np.zeros(120, dtype=np.int64)
+    one, other = (ReadCells(X, np.float32(depth)) for depth in (X.sum(1), X.sum(1) + 1))
+    found = {fingerprint_of(fitted, cells, codes, None, part) for part in (one, other, None)}
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize("training", [1, 2])
