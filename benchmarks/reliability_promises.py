@@ -242,7 +242,8 @@ PROMISES: dict[str, list[Promise]] = {
             f"{LEAKAGE}::test_a_head_learns_nothing_from_the_labels_it_is_kept_from",
         ),
         promise(
-            "With `unlabeled`, heads are told nothing by the labels that they are kept from.",
+            "With `unlabeled`, what a head is to learn of a cell without label comes from no label "
+            "that the head is kept from.",
             "test_unlabeled.py::test_heads_are_told_nothing_by_the_labels_they_are_kept_from",
         ),
         promise(

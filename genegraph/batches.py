@@ -29,6 +29,7 @@ LANES = 8
 """Parts of a window that take turns in every batch; so many processes can read a part each."""
 
 READER_NICENESS = 10
+"""Of the thread that reads ahead, on Linux: 0 is as others, 19 the lowest priority."""
 
 Rows = dict[str, Tensor]
 """Cells as ``x`` (dense), or as ``crow``, ``col``, ``value`` and ``num_genes`` (CSR); with them

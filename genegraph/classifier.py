@@ -262,9 +262,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
                 the same study, or those that are to be named.  They help where labels are few.
                 The network is trained twice, the second time also on what it says of each such
                 cell, together with the cell's neighbours (the 15 nearest in the principal
-                components of what the heads read).  A head is told nothing by the labels that it
-                is kept from.  50,000 cells are used, drawn by chance where there are more.  See
-                ``docs/few_labels.md`` for what that gives, and where it gives nothing.
+                components of what the heads read).  What a head is told of them comes from no label
+                that it is kept from.  50,000 cells are used, drawn by chance where there are more.
+                See ``docs/few_labels.md`` for what that gives, and where it gives nothing.
             layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where
                 no layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
                 from there too.

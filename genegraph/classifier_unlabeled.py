@@ -45,8 +45,9 @@ def with_unlabeled(
 ) -> CellRows:
     """Returns labelled and unlabelled cells, with what the heads of each fold are to learn of them.
 
-    A head is told nothing that comes from the labels of its fold: neither by heads that have
-    learned from these, nor by the cells that bear them.
+    What a head is told comes neither from heads that have learned from the labels of its fold, nor
+    from the cells that bear them.  All folds share the temperature, and ``y`` of the cells without
+    labels, their most probable class: by it cells are resampled and classes weighted.
 
     Args:
         model: Trained on the labelled cells, and calibrated.
