@@ -66,8 +66,41 @@ def test_equals_the_definition(toy_graph, num_cells, dtype, tolerance):
         assert relative_error(of_ours, of_theirs) < tolerance
 
 
+@pytest.mark.parametrize("factor", [0.01, 0.3, 1, 3])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 5e-6)])
+def test_equals_the_definition_whichever_key_logits_are_measured_from(
+    toy_graph, factor, dtype, tolerance
+):
+    """From rows whose logits all lie near each other to rows where none do."""
+    edge_index, _ = toy_graph
+    parts = scale(factor, random_parts(16, 40, dtype))
+    g = torch.randn(16, 40, dtype=torch.float64)
+    ours = values_and_gradients(
+        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
+    )
+    theirs = values_and_gradients(lambda *p: edge_attention_by_hand(edge_index, *p), parts, g)
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        assert relative_error(of_ours, of_theirs) < tolerance
+
+
 def scale(factor, parts):
     return [parts[0], factor * parts[1], factor * parts[2], *parts[3:]]
+
+
+def steep_weights(parts):
+    """Logits that lie far apart by u alone."""
+    x, slope, offset, key, log_weight, curvature = parts
+    return [x, 0 * slope, 0 * offset, key, 200 * log_weight, 0 * curvature]
+
+
+def steep_squares(parts):
+    """Logits that lie far apart by k alone."""
+    x, slope, offset, key, log_weight, curvature = parts
+    return [x, 0 * slope, 0 * offset, key, 0 * log_weight, 100 + curvature]
+
+
+def one_steep_cell(parts):
+    return [parts[0] * torch.tensor([[0.01], [100.0], [0.01]]).to(parts[0].dtype), *parts[1:]]
 
 
 def zeros(parts):
@@ -90,7 +123,17 @@ def same_for_all_genes(parts):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(
     "change",
-    [lambda p: scale(30, p), lambda p: scale(1e6, p), zeros, one_huge, equal, same_for_all_genes],
+    [
+        lambda p: scale(30, p),
+        lambda p: scale(1e6, p),
+        steep_weights,
+        steep_squares,
+        one_steep_cell,
+        zeros,
+        one_huge,
+        equal,
+        same_for_all_genes,
+    ],
 )
 def test_equals_the_definition_at_the_extremes(toy_graph, dtype, change):
     edge_index, _ = toy_graph
