@@ -63,8 +63,8 @@ def _sum(values: Array) -> float:
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
 def _how_far_apart(genes: Array, k: float, x: Array) -> Array:
     """Returns ``apart``, no bound (infinite or NaN) where a number of the cell is infinite."""
-    lowest, highest = genes[0, KEY] * x[0], genes[0, KEY] * x[0]
-    least = most = genes[0, LOG_WEIGHT]
+    lowest, highest = np.full(CELLS, np.inf, x.dtype), np.full(CELLS, -np.inf, x.dtype)
+    least, most = np.inf, -np.inf
     for j in range(len(x)):
         key, weight = genes[j, KEY], genes[j, LOG_WEIGHT]
         least = least if weight >= least else weight

@@ -215,6 +215,14 @@ def test_no_edges_give_zero():
     assert all((part.grad == 0).all() for part in parts)
 
 
+def test_no_genes_give_nothing():
+    edge_index = EdgeIndex(torch.empty(2, 0).long(), sparse_size=(0, 0), sort_order="col")
+    parts = wanting_gradients([part[..., :0] for part in random_parts(3, 40)[:5]])
+    out = fused_edge_attention(*pointers(edge_index), *parts, torch.tensor(0.3).double())
+    out.sum().backward()
+    assert out.shape == parts[0].grad.shape == (3, 0)
+
+
 def test_weights_of_each_gene_sum_to_one(toy_graph):
     """Adding a constant to x and taking its effect on the logits away adds it to the mean."""
     edge_index, _ = toy_graph
