@@ -53,10 +53,9 @@ class Fused(torch.nn.Module):
 
     def forward(self, x: Tensor, edge_index: EdgeIndex) -> Tensor:
         """Attends over neighbours."""
-        (rowptr, col), _ = edge_index.get_csc()
         slope, offset, curvature = scalar_coefficients("embedded_dot", x, self.theta, self.phi)
         key, log_weight = x.new_ones(()), x.new_zeros(())
-        return fused_edge_attention(rowptr, col, x, slope, offset, key, log_weight, curvature)
+        return fused_edge_attention(edge_index, x, slope, offset, key, log_weight, curvature)
 
 
 class Plain(MessagePassing):

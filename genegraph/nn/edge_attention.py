@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import Linear
+from torch_geometric import EdgeIndex
 
 from genegraph.nn import additive_kernels, edge_kernels
 from genegraph.nn.threads import for_blocks, for_cell_blocks
@@ -17,8 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 def fused_edge_attention(
-    rowptr: Tensor,
-    col: Tensor,
+    edge_index: EdgeIndex,
     x: Tensor,
     slope: Tensor,
     offset: Tensor,
@@ -26,16 +26,17 @@ def fused_edge_attention(
     log_weight: Tensor,
     curvature: Tensor,
 ) -> Tensor:
-    r"""Returns each gene's mean of its neighbours under the softmax of scalar logits, on the CPU.
+    r"""Returns each gene's mean of its neighbours under the softmax of scalar logits.
+
+    On the CPU, and on CUDA where Triton is.
 
     .. math::
         o_i = \sum_j \mathrm{softmax}_j(s_i y_j + u_j - k y_j^2)\, x_j, \qquad
         s_i = a_i x_i + c_i, \quad y_j = p_j x_j
 
     Args:
-        rowptr: Where each target's edges begin, ``[num_genes + 1]``.
-        col: Source of each edge, ``[num_edges]``.
-        x: One feature per gene, ``[num_cells, num_genes]``; the result has its strides.
+        edge_index: Sorted by target (``sort_order="col"``), best with a filled cache.
+        x: One feature per gene, ``[num_cells, num_genes]``; on the CPU the result has its strides.
         slope: :math:`a`, of each gene, ``[num_genes]``, or one for all.
         offset: :math:`c`, likewise.
         key: :math:`p`, likewise.
@@ -45,6 +46,11 @@ def fused_edge_attention(
     parts = [part.to(x.dtype).expand(x.size(1)) for part in (slope, offset, key, log_weight)]
     keys_too = any(part.requires_grad for part in (key, log_weight, curvature))
     constants = (torch.stack(parts, dim=1), curvature.to(x.dtype), keys_too)
+    if x.is_cuda:
+        from genegraph.nn.cuda.edge_attention import edge_attention
+
+        return edge_attention(edge_index, x, *constants)
+    (rowptr, col), _ = edge_index.get_csc()
     out: Tensor = _EdgeAttention.apply(rowptr, col, x, *constants)  # type: ignore[no-untyped-call]
     return out
 

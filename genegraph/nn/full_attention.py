@@ -1,14 +1,15 @@
 r"""Attention of every gene over all genes of its cell, without the N x N matrix.
 
-Four ways to the same function:
+Five ways to the same function:
 
 * one feature per gene on the CPU: :mod:`genegraph.nn.tilted`, time linear in the genes;
-* one feature per gene on other devices: :mod:`genegraph.nn.tilted_torch`, likewise, except for
-  cells with steep slopes;
+* one feature per gene on CUDA: :mod:`genegraph.nn.cuda.tilted`, likewise, except for cells with
+  steep slopes;
+* one feature per gene on other devices: :mod:`genegraph.nn.tilted_torch`, likewise;
 * anything else: :func:`torch.nn.functional.scaled_dot_product_attention`, memory linear;
 * ``materialized_attention``: the definition, kept as reference.
 
-``torch.compile`` leaves the first two as they are: there is nothing in them that it could trace.
+``torch.compile`` leaves the first three as they are: there is nothing in them that it could trace.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from genegraph.nn.chebyshev import chebyshev, num_nodes
+from genegraph.nn.cuda import takes_kernels
 from genegraph.nn.threads import for_cell_blocks
 from genegraph.nn.tilted_cells import (
     gene_aware_backward,
@@ -122,6 +124,11 @@ def tilted_or_dense_attention(
         u: Log-weight of each gene, same shape.
         tolerance: Largest error, relative to the range of the cell's values.
     """
+    if takes_kernels(x):
+        from genegraph.nn.cuda import tilted
+
+        on_cuda: Tensor = tilted.tilted_attention(s, x, y, u, tolerance)
+        return on_cuda
     few = panels_needed(s, y) <= MOST_PANELS  # not so for a NaN
     out = torch.zeros_like(x)
     for chosen, is_tilted in ((few, True), (~few, False)):

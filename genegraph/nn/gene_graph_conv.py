@@ -15,6 +15,7 @@ from torch_geometric.utils import softmax
 from genegraph.nn.attention_functions import NEGATIVE_SLOPE, query_key_bias, scalar_coefficients
 from genegraph.nn.chebyshev import num_nodes
 from genegraph.nn.checks import check_attention, check_choices, check_input
+from genegraph.nn.cuda import takes_kernels
 from genegraph.nn.edge_attention import (
     additive_edge_attention,
     fused_edge_attention,
@@ -268,10 +269,10 @@ class GeneGraphConv(MessagePassing):
             out = scalar_attention(values, *self._coefficients(x), self.tolerance)
             return out[..., None].to(x.dtype)
         query, key, bias = self._query_key_bias(x)
-        u = torch.zeros_like(values) if bias is None else bias.expand_as(values)
+        bias = values.new_zeros(()) if bias is None else widened(bias)
+        slopes, keys = widened(query[..., 0]), widened(key[..., 0])
         tilted = gene_aware_attention if on_cpu else tilted_or_dense_attention
-        slopes, keys, log_weights = (widened(part) for part in (query[..., 0], key[..., 0], u))
-        out = tilted(slopes, values, keys, log_weights, self.tolerance)
+        out = tilted(slopes, values, keys, bias.expand_as(values), self.tolerance)
         return out[..., None].to(x.dtype)
 
     def _along_edges(
@@ -351,13 +352,16 @@ class GeneGraphConv(MessagePassing):
 
     def _attend_edges(self, edge_index: EdgeIndex, x: Tensor) -> Tensor:
         (rowptr, col), _ = edge_index.get_csc()
-        if self.in_channels == 1 and x.device.type == "cpu" and self.backend == "auto":
-            values = widened(x[..., 0])
+        if self.in_channels == 1 and self.backend == "auto":
+            values, on_cpu = widened(x[..., 0]), x.device.type == "cpu"
             if self.theta is not None and self.phi is not None and self.att is not None:
-                out = additive_edge_attention(rowptr, col, values, self.theta, self.phi, self.att)
-            else:
-                out = fused_edge_attention(rowptr, col, values, *self._scalar_logits(x))
-            return out[..., None].to(x.dtype)
+                if on_cpu:
+                    linear = (self.theta, self.phi, self.att)
+                    out = additive_edge_attention(rowptr, col, values, *linear)
+                    return out[..., None].to(x.dtype)
+            elif on_cpu or takes_kernels(x):
+                out = fused_edge_attention(edge_index, values, *self._scalar_logits(x))
+                return out[..., None].to(x.dtype)
         row = torch.repeat_interleave(rowptr.diff())
         query, key, bias = self._query_key_bias(x)
         if bias is not None:

@@ -13,11 +13,12 @@ from torch.autograd.function import once_differentiable
 from torch_geometric import EdgeIndex
 
 from genegraph.nn import product_kernels
+from genegraph.nn.cuda import takes_kernels
 from genegraph.nn.precision import HALF, widened
 from genegraph.nn.threads import for_blocks
 
 BACKENDS = ("auto", "torch", "torch_sparse")
-"""``"auto"``: own kernels on the CPU, torch elsewhere; ``"torch"``: torch everywhere;
+"""``"auto"``: own kernels on the CPU and on CUDA, torch elsewhere; ``"torch"``: torch everywhere;
 ``"torch_sparse"``: needs the extra ``genegraph[accelerate]``."""
 
 EDGES_PER_BLOCK = 65536
@@ -57,7 +58,7 @@ def propagate(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backend: st
     if x.dtype in HALF:
         return propagate(edge_index, widened(edge_weight), widened(x), backend).to(x.dtype)
     if backend != "torch_sparse":
-        kernels = backend == "auto" and x.device.type == "cpu"
+        kernels = backend == "auto" and (x.device.type == "cpu" or takes_kernels(x))
         out: Tensor = _Product.apply(edge_index, edge_weight, x, kernels)  # type: ignore[no-untyped-call]
         return out
     import torch_sparse  # noqa: F401  (registers the operators)
@@ -113,6 +114,10 @@ def _multiply(
         size = (len(x), len(x))
         matrix = torch.sparse_csr_tensor(rowptr, col, values, size=size, check_invariants=False)
         return matrix @ x
+    if x.is_cuda:
+        from genegraph.nn.cuda.product import product
+
+        return product(rowptr, col, perm, weight.detach(), x.detach())
     place = np.empty(0, np.int64) if perm is None else perm.numpy()
     out = torch.empty(x.shape, dtype=x.dtype)
     graph = (rowptr.numpy(), col.numpy(), place)
@@ -126,6 +131,10 @@ def _multiply(
 
 def _kernel_sampled_product(edge_index: EdgeIndex, grad: Tensor, x: Tensor) -> Tensor:
     (rowptr, col), _ = edge_index.get_csc()
+    if x.is_cuda:
+        from genegraph.nn.cuda.product import sampled_product
+
+        return sampled_product(edge_index.as_tensor()[1], col, grad, x.detach())
     out = torch.empty(len(col), dtype=x.dtype)
     arrays = [part.contiguous().numpy() for part in (rowptr, col, grad, x.detach())]
     to = out.numpy()

@@ -162,11 +162,10 @@ def _five(case, curvature):
 
 def _edge_attention(curvature):
     def make(case):
-        (rowptr, col), _ = case.index.get_csc()
         times = times_of(case)
 
         def ours(*parts):
-            return fused_edge_attention(rowptr, col, *parts)
+            return fused_edge_attention(case.index, *parts)
 
         def theirs(x, slope, offset, key, log_weight, k):
             return softmax_by_hand(times, slope * x + offset, x, key * x, log_weight, k)

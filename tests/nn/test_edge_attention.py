@@ -58,9 +58,7 @@ def test_equals_the_definition(toy_graph, num_cells, dtype, tolerance):
     edge_index, _ = toy_graph
     parts = random_parts(num_cells, 40, dtype)
     g = torch.randn(num_cells, 40, dtype=torch.float64)
-    ours = values_and_gradients(
-        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
-    )
+    ours = values_and_gradients(lambda *p: fused_edge_attention(edge_index, *p), parts, g)
     theirs = values_and_gradients(lambda *p: edge_attention_by_hand(edge_index, *p), parts, g)
     for of_ours, of_theirs in zip(ours, theirs, strict=True):
         assert relative_error(of_ours, of_theirs) < tolerance
@@ -75,9 +73,7 @@ def test_equals_the_definition_whichever_key_logits_are_measured_from(
     edge_index, _ = toy_graph
     parts = scale(factor, random_parts(16, 40, dtype))
     g = torch.randn(16, 40, dtype=torch.float64)
-    ours = values_and_gradients(
-        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
-    )
+    ours = values_and_gradients(lambda *p: fused_edge_attention(edge_index, *p), parts, g)
     theirs = values_and_gradients(lambda *p: edge_attention_by_hand(edge_index, *p), parts, g)
     for of_ours, of_theirs in zip(ours, theirs, strict=True):
         assert relative_error(of_ours, of_theirs) < tolerance
@@ -139,9 +135,7 @@ def test_equals_the_definition_at_the_extremes(toy_graph, dtype, change):
     edge_index, _ = toy_graph
     parts = change(random_parts(3, 40, dtype))
     g = torch.randn(3, 40, dtype=torch.float64)
-    ours = values_and_gradients(
-        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
-    )
+    ours = values_and_gradients(lambda *p: fused_edge_attention(edge_index, *p), parts, g)
     theirs = values_and_gradients(lambda *p: edge_attention_by_hand(edge_index, *p), parts, g)
     for of_ours, of_theirs in zip(ours, theirs, strict=True):
         torch.testing.assert_close(
@@ -163,9 +157,7 @@ def test_a_gene_that_hears_all_is_right_in_single_precision():
     parts = [x, *numbers[:3], torch.zeros(num_genes), numbers[3]]
     g = torch.zeros(2, num_genes, dtype=torch.float64)
     g[:, 0] = 1
-    ours = values_and_gradients(
-        lambda *p: fused_edge_attention(*pointers(edge_index), *p), parts, g
-    )
+    ours = values_and_gradients(lambda *p: fused_edge_attention(edge_index, *p), parts, g)
 
     def by_hand(x, slope, offset, key, log_weight, curvature):
         y = key * x
@@ -189,7 +181,7 @@ def test_a_gene_heard_by_all_is_right_in_single_precision():
     )
     x = torch.zeros(1, num_genes, requires_grad=True)
     numbers = (torch.tensor(number) for number in (0.4, 0.3, 1.0, 0.0, 0.0))
-    fused_edge_attention(*pointers(edge_index), x, *numbers).sum().backward()
+    fused_edge_attention(edge_index, x, *numbers).sum().backward()
     expected = torch.zeros_like(x).index_fill(1, torch.tensor([0, 1, 2]), len(target) / 3)
     assert relative_error(x.grad, expected) < 1e-6
 
@@ -199,7 +191,7 @@ def test_one_gene_that_hears_itself(dtype):
     edge_index = EdgeIndex([[0], [0]], sparse_size=(1, 1), sort_order="col")
     parts = wanting_gradients([part[..., :1] for part in random_parts(3, 8, dtype)[:5]])
     curvature = torch.tensor(0.3, dtype=dtype)
-    out = fused_edge_attention(*pointers(edge_index), *parts, curvature)
+    out = fused_edge_attention(edge_index, *parts, curvature)
     assert torch.equal(out, parts[0])
     out.sum().backward()
     assert torch.equal(parts[0].grad, torch.ones_like(out))
@@ -209,7 +201,7 @@ def test_one_gene_that_hears_itself(dtype):
 def test_no_edges_give_zero():
     edge_index = EdgeIndex(torch.empty(2, 0).long(), sparse_size=(40, 40), sort_order="col")
     parts = wanting_gradients(random_parts(3, 40))
-    out = fused_edge_attention(*pointers(edge_index), *parts)
+    out = fused_edge_attention(edge_index, *parts)
     out.sum().backward()
     assert (out == 0).all()
     assert all((part.grad == 0).all() for part in parts)
@@ -218,7 +210,7 @@ def test_no_edges_give_zero():
 def test_no_genes_give_nothing():
     edge_index = EdgeIndex(torch.empty(2, 0).long(), sparse_size=(0, 0), sort_order="col")
     parts = wanting_gradients([part[..., :0] for part in random_parts(3, 40)[:5]])
-    out = fused_edge_attention(*pointers(edge_index), *parts, torch.tensor(0.3).double())
+    out = fused_edge_attention(edge_index, *parts, torch.tensor(0.3).double())
     out.sum().backward()
     assert out.shape == parts[0].grad.shape == (3, 0)
 
@@ -229,10 +221,8 @@ def test_weights_of_each_gene_sum_to_one(toy_graph):
     x, _, offset, _, log_weight, _ = random_parts(3, 40)
     flat = torch.zeros((), dtype=torch.float64)
     one_key = flat + 0.7
-    before = fused_edge_attention(*pointers(edge_index), x, flat, offset, one_key, log_weight, flat)
-    after = fused_edge_attention(
-        *pointers(edge_index), x + 2, flat, offset, one_key, log_weight, flat
-    )
+    before = fused_edge_attention(edge_index, x, flat, offset, one_key, log_weight, flat)
+    after = fused_edge_attention(edge_index, x + 2, flat, offset, one_key, log_weight, flat)
     hears_somebody = torch.zeros(40, dtype=torch.float64)
     hears_somebody[edge_index.as_tensor()[1]] = 1
     assert 0 < hears_somebody.sum() < 40
@@ -245,7 +235,7 @@ def test_gene_major_storage_is_kept_and_changes_nothing(toy_graph):
     results = []
     for x in (parts[0], parts[0].t().contiguous().t()):
         x = x.detach().requires_grad_()
-        out = fused_edge_attention(*pointers(edge_index), x, *parts[1:])
+        out = fused_edge_attention(edge_index, x, *parts[1:])
         out.square().sum().backward()
         assert out.stride() == x.grad.stride() == x.stride()
         results.append((out, x.grad))
@@ -255,10 +245,8 @@ def test_gene_major_storage_is_kept_and_changes_nothing(toy_graph):
 def test_cells_do_not_depend_on_their_neighbours_in_the_batch(toy_graph):
     edge_index, _ = toy_graph
     parts = random_parts(40, 40, torch.float32)
-    together = fused_edge_attention(*pointers(edge_index), *parts)
-    alone = [
-        fused_edge_attention(*pointers(edge_index), cell[None], *parts[1:]) for cell in parts[0]
-    ]
+    together = fused_edge_attention(edge_index, *parts)
+    alone = [fused_edge_attention(edge_index, cell[None], *parts[1:]) for cell in parts[0]]
     assert torch.equal(together, torch.cat(alone))
 
 
@@ -274,7 +262,7 @@ def test_one_neighbour_gets_all_attention():
 def test_huge_logits_do_not_overflow(toy_graph, size):
     edge_index, _ = toy_graph
     parts = wanting_gradients(scale(size, random_parts(2, 40)))
-    out = fused_edge_attention(*pointers(edge_index), *parts)
+    out = fused_edge_attention(edge_index, *parts)
     out.sum().backward()
     assert out.isfinite().all()
     assert out.max() <= parts[0].max()
@@ -284,18 +272,17 @@ def test_huge_logits_do_not_overflow(toy_graph, size):
 def test_gradient(toy_graph):
     edge_index, _ = toy_graph
     parts = wanting_gradients(random_parts(2, 40))
-    rowptr, col = pointers(edge_index)
-    assert torch.autograd.gradcheck(lambda *p: fused_edge_attention(rowptr, col, *p), parts)
+    assert torch.autograd.gradcheck(lambda *p: fused_edge_attention(edge_index, *p), parts)
 
 
 def test_gradients_nobody_wants_are_not_made(toy_graph):
     edge_index, _ = toy_graph
     parts = random_parts(3, 40)
     every = wanting_gradients(parts)
-    fused_edge_attention(*pointers(edge_index), *every).sum().backward()
+    fused_edge_attention(edge_index, *every).sum().backward()
     for wanted in ([0], [1, 2], [3], [4], [5]):
         some = [part.detach().requires_grad_(n in wanted) for n, part in enumerate(parts)]
-        fused_edge_attention(*pointers(edge_index), *some).sum().backward()
+        fused_edge_attention(edge_index, *some).sum().backward()
         for n in range(6):
             if n in wanted:
                 assert torch.equal(some[n].grad, every[n].grad)
@@ -435,7 +422,7 @@ def test_the_number_of_threads_changes_nothing(toy_graph):
             conv.zero_grad()
             x = parts[0].clone().requires_grad_()
             wanting = wanting_gradients(parts)
-            out = fused_edge_attention(*pointers(edge_index), *wanting)
+            out = fused_edge_attention(edge_index, *wanting)
             out.square().sum().backward()
             of_additive = conv(x[..., None], edge_index)
             of_additive.square().sum().backward()
