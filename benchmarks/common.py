@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from torch_geometric import EdgeIndex
 import genegraph
 
 RESULTS = Path(__file__).parent / "results"
+
+WAITING_CYCLES = 40_000_000
+"""Of a CUDA device before a way is timed on it: some 20 ms, longer than Python ever takes."""
 
 
 def cells_and_links(description: str) -> argparse.ArgumentParser:
@@ -75,6 +79,38 @@ def median_ms(
     return {name: round(1000 * statistics.median(every), 3) for name, every in times.items()}
 
 
+def device_ms(
+    ways: Mapping[str, Callable[[], object]], *, repeats: int = 9, warm_up: int = 2
+) -> dict[str, float]:
+    """Returns the median time that a CUDA device is busy with each way, in ms.
+
+    It is first kept waiting until all of a way's work stands in line, so that Python's time, which
+    small kernels hide behind, is not counted.
+    """
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(warm_up + repeats):
+        for name, way in ways.items():
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda._sleep(WAITING_CYCLES)
+            start.record()
+            way()
+            end.record()
+            end.synchronize()
+            if turn >= warm_up:
+                times[name].append(start.elapsed_time(end))
+    return {name: round(statistics.median(every), 4) for name, every in times.items()}
+
+
+def timings(
+    device: str, ways: Mapping[str, Callable[[], object]], *, repeats: int
+) -> dict[str, dict[str, float]]:
+    """``ms`` of every way as called and, on a device, ``device_ms`` without Python's share."""
+    found = {"ms": median_ms(ways, repeats=repeats)}
+    if device != "cpu":
+        found["device_ms"] = device_ms(ways, repeats=repeats)
+    return found
+
+
 def synchronize() -> None:
     """Waits for the accelerator, if there is one."""
     if torch.cuda.is_available():
@@ -117,6 +153,7 @@ def machine(device: str) -> dict[str, Any]:
             "torch": torch.__version__,
             "torch_geometric": torch_geometric.__version__,
             "numba": numba.__version__,
+            **({} if device == "cpu" else {"triton": version("triton")}),
             "numpy": np.__version__,
             "python": platform.python_version(),
         },

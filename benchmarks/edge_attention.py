@@ -4,7 +4,8 @@ Forward and backward with gradients of x, theta and phi, on single-cell-like exp
 random graph.  The plain way holds tensors of edges times cells; so that it is not slowed down by
 attention channels it need not have, it too is given the logits as one product of scalars.  Values
 and gradients of both are compared with the plain way in float64 first.  Ways take turns; the peak
-of resident memory is measured in a process of each way's own, beyond what it held before the step.
+of resident memory is measured in a process of each way's own, beyond what it held before the step
+(on CUDA in one process, by torch's own count).
 Lines are appended to results/edge_attention.jsonl.
 
     python benchmarks/edge_attention.py
@@ -22,13 +23,13 @@ import torch
 from common import (
     check_equal,
     count_cells,
-    median_ms,
     peak_mib,
     random_graph,
     record,
     relative_error,
     reset_peak,
     sizes,
+    timings,
 )
 from torch import Tensor
 from torch.nn import Linear
@@ -79,7 +80,7 @@ class Plain(MessagePassing):
 def ways(x: Tensor) -> dict[str, tuple[torch.nn.Module, Tensor]]:
     """Each way with its layout of the same cells ``[num_cells, num_genes]``."""
     torch.manual_seed(0)
-    parts = Linear(1, CHANNELS), Linear(1, CHANNELS)
+    parts = Linear(1, CHANNELS).to(x.device), Linear(1, CHANNELS).to(x.device)
     gene_major = x.t().contiguous()
     return {
         "fused_gene_major": (Fused(*parts), gene_major.t()),
@@ -117,13 +118,14 @@ def errors(x: Tensor, edge_index: EdgeIndex) -> dict[str, float]:
 
 def peak_beyond(way: str, x: Tensor, edge_index: EdgeIndex) -> int:
     """What one step adds to this process's resident memory at its peak, in MiB."""
-    few, _ = random_graph(20, 50)
-    step(*ways(count_cells(2, 20))[way], few)  # compile and load what every process needs
+    few = random_graph(20, 50)[0].to(x.device)
+    step(*ways(count_cells(2, 20).to(x.device))[way], few)  # compile and load what all need
     module, cells = ways(x)[way]
-    reset_peak("cpu")
-    before = peak_mib("cpu")
+    device = x.device.type
+    reset_peak(device)
+    before = peak_mib(device)
     step(module, cells, edge_index)
-    return peak_mib("cpu") - before
+    return peak_mib(device) - before
 
 
 def peak_of_own_process(way: str, arguments: argparse.Namespace) -> int:
@@ -146,45 +148,50 @@ def layer_step(conv: GeneGraphConv, x: Tensor, edge_index: Tensor, weight: Tenso
     conv(x.detach().requires_grad_(), edge_index, weight).sum().backward()
 
 
-def layer_ms(x: Tensor, edge_index: EdgeIndex, weight: Tensor, repeats: int) -> dict[str, float]:
+def layer_ms(
+    x: Tensor, edge_index: EdgeIndex, weight: Tensor, repeats: int
+) -> dict[str, dict[str, float]]:
     """The layer, one number per gene and gene-aware, and its own gather-scatter reference."""
     cells = x.t().contiguous().t()[..., None]
     plain = edge_index.as_tensor()
-    conv = GeneGraphConv(1, 1, attention="edges")
-    aware = GeneGraphConv(1, 1, attention="edges", num_genes=x.size(1))
+    conv = GeneGraphConv(1, 1, attention="edges").to(x.device)
+    aware = GeneGraphConv(1, 1, attention="edges", num_genes=x.size(1)).to(x.device)
     reference = copy.deepcopy(conv)
     reference.reference = True
     check_equal(
         "layer", conv(cells, edge_index, weight), reference(cells, plain, weight), TOLERANCE
     )
-    return median_ms(
-        {
-            "fused": lambda: layer_step(conv, cells, edge_index, weight),
-            "fused_gene_aware": lambda: layer_step(aware, cells, edge_index, weight),
-            "gather_scatter": lambda: layer_step(reference, cells, plain, weight),
-        },
-        repeats=repeats,
-    )
+    steps = {
+        "fused": lambda: layer_step(conv, cells, edge_index, weight),
+        "fused_gene_aware": lambda: layer_step(aware, cells, edge_index, weight),
+        "gather_scatter": lambda: layer_step(reference, cells, plain, weight),
+    }
+    return timings(x.device.type, steps, repeats=repeats)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Checks, times and measures memory."""
     parser = sizes(__doc__.splitlines()[0], "edge_attention.jsonl", repeats=9)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--memory-of", help="print the MiB that one step of this way takes")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    x = count_cells(arguments.cells, arguments.genes)
-    edge_index, weight = random_graph(arguments.genes, arguments.edges)
+    device = arguments.device
+    x = count_cells(arguments.cells, arguments.genes).to(device)
+    edge_index, weight = (
+        part.to(device) for part in random_graph(arguments.genes, arguments.edges)
+    )
     if arguments.memory_of:
         print(peak_beyond(arguments.memory_of, x, edge_index))
         return
-    found = errors(x, edge_index)
+    error = errors(x, edge_index)
     every = ways(x)
-    times = median_ms(
-        {name: (lambda way=way: step(*way, edge_index)) for name, way in every.items()},
-        repeats=arguments.repeats,
-    )
-    memory = {name: peak_of_own_process(name, arguments) for name in every}
+    steps = {name: (lambda way=way: step(*way, edge_index)) for name, way in every.items()}
+    found = timings(device, steps, repeats=arguments.repeats)
+    if device == "cpu":
+        memory = {name: peak_of_own_process(name, arguments) for name in every}
+    else:  # counted by torch itself
+        memory = {name: peak_beyond(name, x, edge_index) for name in every}
     size = {
         "benchmark": "edge_attention",
         "genes": arguments.genes,
@@ -193,21 +200,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         "nonzeros_per_cell": round(x.count_nonzero().item() / len(x)),
     }
     plain = [name for name in every if name.startswith("plain")]
+    ratios = {
+        "plain_over_fused" + ("" if kind == "ms" else "_on_device"): round(
+            min(times[name] for name in plain) / times["fused_gene_major"], 1
+        )
+        for kind, times in found.items()
+    }
     record(
         arguments.results,
-        "cpu",
+        device,
         **size,
         part="attention",
-        ms=times,
-        plain_over_fused=round(min(times[name] for name in plain) / times["fused_gene_major"], 1),
+        **found,
+        **ratios,
         step_mib=memory,
-        relative_error=found,
+        relative_error=error,
     )
     layer = layer_ms(x, edge_index, weight, arguments.repeats)
-    ratio = round(layer["gather_scatter"] / layer["fused"], 1)
-    record(
-        arguments.results, "cpu", **size, part="layer", ms=layer, gather_scatter_over_fused=ratio
-    )
+    ratios = {
+        "gather_scatter_over_fused" + ("" if kind == "ms" else "_on_device"): round(
+            times["gather_scatter"] / times["fused"], 1
+        )
+        for kind, times in layer.items()
+    }
+    record(arguments.results, device, **size, part="layer", **layer, **ratios)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ write, torch-geometric's gather and scatter.  Results are appended to results/pr
     python benchmarks/propagate.py --genes 500 --cells 8 --edges 2000 --results /tmp/quick.jsonl
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 
 import torch
-from common import check_equal, count_cells, median_ms, random_graph, record, sizes
+from common import check_equal, count_cells, random_graph, record, sizes, timings
 from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.nn import MessagePassing
@@ -103,6 +103,24 @@ def ways(
     return every
 
 
+def ratios(name: str, times: Mapping[str, float]) -> list[tuple[str, dict[str, float]]]:
+    """How ours compares, by one kind of time."""
+    ours, bare = times["ours, genes outermost"], times["bare CSR product each way"]
+    on_device = "" if name == "ms" else "_on_device"
+    plain = {
+        layout: round(times[f"gather and scatter, {layout}"] / ours, 1)
+        for layout in ("genes outermost", "cells outermost")
+    }
+    over = {
+        layout: round(times[f"ours, {layout}"] / bare, 2)
+        for layout in ("genes outermost", "cells outermost")
+    }
+    return [
+        (f"times_faster_than_gather_scatter{on_device}", plain),
+        (f"over_bare_products{on_device}", over),
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Times every way."""
     parser = sizes(__doc__.splitlines()[0], "propagate.jsonl", repeats=15)
@@ -119,8 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, step in steps.items():
         for found, truth in zip(step(), expected, strict=True):
             check_equal(name, found, truth, tolerance=1e-5)
-    times = median_ms(steps, repeats=arguments.repeats)
-    ours = times["ours, genes outermost"]
+    found = timings(device, steps, repeats=arguments.repeats)
     record(
         arguments.results,
         device,
@@ -128,17 +145,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         genes=arguments.genes,
         cells=arguments.cells,
         edges=edge_index.size(1),
-        ms=times,
-        times_faster_than_gather_scatter={
-            "genes outermost": round(times["gather and scatter, genes outermost"] / ours, 1),
-            "cells outermost": round(times["gather and scatter, cells outermost"] / ours, 1),
-        },
-        over_bare_products={
-            "genes outermost": round(ours / times["bare CSR product each way"], 2),
-            "cells outermost": round(
-                times["ours, cells outermost"] / times["bare CSR product each way"], 2
-            ),
-        },
+        **found,
+        **{key: value for name, times in found.items() for key, value in ratios(name, times)},
     )
 
 

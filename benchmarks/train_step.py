@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from common import count_cells, median_ms, random_graph, record, sizes
+from common import count_cells, random_graph, record, sizes, timings
 from torch import Tensor
 from torch_geometric import EdgeIndex
 
@@ -60,7 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     edge_index, weight = random_graph(arguments.genes, arguments.edges)
     graph = (edge_index.to(arguments.device), weight.to(arguments.device))
     steps = {name: training_step(name, x, *graph) for name in NETWORKS}
-    times = median_ms(steps, repeats=arguments.repeats)
+    found = timings(arguments.device, steps, repeats=arguments.repeats)
+    over = {}
+    for kind, times in found.items():
+        on_device = "" if kind == "ms" else "_on_device"
+        for name, base in (("over_head", HEAD), ("over_floor", FLOOR)):
+            over[name + on_device] = {way: round(ms / times[base], 2) for way, ms in times.items()}
     record(
         arguments.results,
         arguments.device,
@@ -68,9 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         genes=arguments.genes,
         cells=arguments.cells,
         edges=edge_index.size(1),
-        ms=times,
-        over_head={name: round(ms / times[HEAD], 2) for name, ms in times.items()},
-        over_floor={name: round(ms / times[FLOOR], 2) for name, ms in times.items()},
+        **found,
+        **over,
     )
 
 

@@ -78,7 +78,8 @@ def scalar_attention(
     distinct values, squared, and no approximation at all.
 
     Args:
-        x: One feature per gene, ``[num_cells, num_genes]``, on the CPU.
+        x: One feature per gene, ``[num_cells, num_genes]``, on the CPU or, where Triton is, on
+            CUDA.
         slope: :math:`a`, a 0-d tensor.
         offset: :math:`c`, a 0-d tensor.
         curvature: :math:`k`, a 0-d tensor.
@@ -87,7 +88,13 @@ def scalar_attention(
     Raises:
         ValueError: If ``tolerance`` is not in (0, 1).
     """
-    out: Tensor = _ScalarAttention.apply(x, slope, offset, curvature, tolerance)  # type: ignore[no-untyped-call]
+    out: Tensor
+    if takes_kernels(x):
+        from genegraph.nn.cuda import tilted
+
+        out = tilted.scalar_attention(x, slope, offset, curvature, tolerance)
+        return out
+    out = _ScalarAttention.apply(x, slope, offset, curvature, tolerance)  # type: ignore[no-untyped-call]
     return out
 
 

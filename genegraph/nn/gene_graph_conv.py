@@ -265,7 +265,7 @@ class GeneGraphConv(MessagePassing):
             return attend(query, key, x, bias)
         values, on_cpu = widened(x[..., 0]), x.device.type == "cpu"
         out: Tensor
-        if on_cpu and not self.gene_aware:
+        if not self.gene_aware and (on_cpu or takes_kernels(values)):
             out = scalar_attention(values, *self._coefficients(x), self.tolerance)
             return out[..., None].to(x.dtype)
         query, key, bias = self._query_key_bias(x)

@@ -143,6 +143,26 @@ def test_full_attention_in_single_precision(kind, a, c):
         assert relative_error(of_ours.cpu(), of_theirs) < 1e-5
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("a", "c", "k"), [(0.3, 0.7, 0.0), (-1.0, 2.0, 0.4), (1e-6, 1e4, 2.0)])
+def test_one_slope_and_offset_for_all_genes(kind, a, c, k):
+    """The same function as with slopes, keys and weights written out."""
+    x, g = make_cells(kind, 2, 300), torch.randn(2, 300, dtype=torch.float64)
+    numbers = [torch.tensor(number, dtype=torch.float64) for number in (a, c, k)]
+    theirs = values_and_gradients(
+        lambda x, a, c, k: by_hand(a * x + c, x, x, -k * x * x), [x, *numbers], g
+    )
+    ours = values_and_gradients(
+        lambda *p: tilted.scalar_attention(*p, 1e-6),
+        [part.to(DEVICE) for part in (x, *numbers)],
+        g.to(DEVICE),
+    )
+    least = 1e-8 * (1 + abs(c)) * x.abs().max().square()
+    for of_ours, of_theirs in zip(ours, theirs, strict=True):
+        most = max(of_theirs.abs().max(), least)
+        assert (of_ours.cpu() - of_theirs).abs().max() <= 1e-5 * most
+
+
 def test_keys_of_their_own_and_one_weight_for_all():
     s, x, y, u = torch.randn(4, 3, 400, dtype=torch.float64)
     u = u[:1, :1].expand(3, 400)

@@ -53,8 +53,8 @@ NUM_STATES = tl.constexpr(7)
 
 @triton.jit
 def _collect(
-    s, x, y, u, u_cell, u_gene, keys, counts, statistics, num_genes, plane,
-    SEGMENT: tl.constexpr,
+    s, x, y, u, u_cell, u_gene, a, c, k, keys, counts, statistics, num_genes, plane,
+    SCALAR: tl.constexpr, SEGMENT: tl.constexpr,
 ):  # fmt: skip
     dtype: tl.constexpr = keys.dtype.element_ty
     cell, segment = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -62,8 +62,16 @@ def _collect(
     gene = segment * SEGMENT + tl.arange(0, SEGMENT)
     here = gene < num_genes
     at = cell * num_genes + gene
-    x_, y_ = tl.load(x + at, mask=here, other=0.0), tl.load(y + at, mask=here, other=0.0)
-    u_ = tl.load(u + cell * u_cell + gene * u_gene, mask=here, other=float("-inf"))
+    x_ = tl.load(x + at, mask=here, other=0.0)
+    if SCALAR:
+        y_ = x_
+        u_ = tl.where(here, -tl.load(k) * x_ * x_, float("-inf"))
+        s_ = tl.load(a) * x_ + tl.load(c)
+        tl.store(s + at, s_, mask=here)
+    else:
+        y_ = tl.load(y + at, mask=here, other=0.0)
+        u_ = tl.load(u + cell * u_cell + gene * u_gene, mask=here, other=float("-inf"))
+        s_ = tl.load(s + at, mask=here, other=0.0)
     is_key = tl.where(x_ != 0, 1, tl.where(y_ != 0, 1, 0))  # a NaN is one
     to = keys + cell * num_segments * SEGMENT + segment * SEGMENT + tl.cumsum(is_key, axis=0) - 1
     tl.store(to, x_, mask=is_key > 0)
@@ -74,7 +82,6 @@ def _collect(
     u_ = tl.where(is_key > 0, float("-inf"), u_)
     most = tl.max(u_, axis=0)
     weight = tl.sum(tl.exp(u_ - tl.where(most > float("-inf"), most, 0.0)), axis=0)
-    s_ = tl.load(s + at, mask=here, other=0.0)
     low, high = tl.full((), float("inf"), dtype), tl.full((), float("-inf"), dtype)
     to = statistics + (cell * num_segments + segment) * NUM_STATISTICS
     tl.store(to, tl.min(tl.where(here, s_, low), axis=0))
@@ -297,15 +304,19 @@ def _shares(
 
 @triton.jit
 def _of_keys(
-    x, y, u, u_cell, u_gene, pieces_of, states, of_x, of_y, of_u, num_genes, num_states,
-    NODES: tl.constexpr, KEYS: tl.constexpr,
+    x, y, u, u_cell, u_gene, k, pieces_of, states, of_x, of_y, of_u, num_genes, num_states,
+    SCALAR: tl.constexpr, NODES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
     dtype: tl.constexpr = of_x.dtype.element_ty
     cell = tl.program_id(0).to(tl.int64)
     key = tl.program_id(1) * KEYS + tl.arange(0, KEYS)
     here, at = key < num_genes, cell * num_genes + key
-    x_, y_ = tl.load(x + at, mask=here, other=0.0), tl.load(y + at, mask=here, other=0.0)
-    u_ = tl.load(u + cell * u_cell + key * u_gene, mask=here, other=0.0)
+    x_ = tl.load(x + at, mask=here, other=0.0)
+    if SCALAR:
+        y_, u_ = x_, -tl.load(k) * x_ * x_
+    else:
+        y_ = tl.load(y + at, mask=here, other=0.0)
+        u_ = tl.load(u + cell * u_cell + key * u_gene, mask=here, other=0.0)
     to_x = tl.zeros((KEYS,), dtype)
     to_y = tl.zeros((KEYS,), dtype)
     to_u = tl.zeros((KEYS,), dtype)
@@ -336,56 +347,116 @@ def _padded(tolerance: float, device: torch.device) -> tuple[Tensor, Tensor, int
     return torch.from_numpy(nodes).to(device), torch.from_numpy(matrix).to(device), size
 
 
+@triton.jit
+def _of_slopes(x, g, cov, g_cell, g_gene, sums, num_genes, SEGMENT: tl.constexpr):
+    """Adds up what a cell's genes send to a and c, segment by segment."""
+    cell, segment = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    gene = segment * SEGMENT + tl.arange(0, SEGMENT)
+    here, at = gene < num_genes, cell * num_genes + gene
+    upstream = tl.load(g + cell * g_cell + gene * g_gene, mask=here, other=0.0).to(tl.float64)
+    of_slope = upstream * tl.load(cov + at, mask=here, other=0.0)
+    to = sums + 2 * (cell * tl.num_programs(1) + segment)
+    tl.store(to, tl.sum(of_slope * tl.load(x + at, mask=here, other=0.0), axis=0))
+    tl.store(to + 1, tl.sum(of_slope, axis=0))
+
+
+class _Run:
+    """One batch on its way: what the steps share, and what backward needs of it."""
+
+    def __init__(self, x: Tensor, tolerance: float, keep: bool) -> None:
+        (num_cells, num_genes), new = x.shape, x.new_empty
+        self.keep, self.num_cells, self.num_genes = keep, num_cells, num_genes
+        self.nodes, self.matrix, self.size = _padded(tolerance, x.device)
+        self.num_segments: int = triton.cdiv(num_genes, SEGMENT)
+        self.num_states: int = triton.cdiv(num_genes, self.size) * self.size
+        # Of each cell: whether its pieces are panels, and how many; lowest slope and half-width.
+        self.pieces = torch.empty(num_cells, 2, dtype=torch.int32, device=x.device)
+        self.slopes = torch.empty(num_cells, 2, dtype=torch.float64, device=x.device)
+        self.states = new(num_cells if keep else 0, self.num_states, NUM_STATES.value)
+
+    def forward(self, s: Tensor, x: Tensor, y: Tensor, u: Tensor, *numbers: Tensor) -> list[Tensor]:
+        """Returns the mean and its derivative by the slope; ``numbers`` a, c and k come first."""
+        new, plane = x.new_empty, self.num_cells * self.num_segments * SEGMENT
+        keys, statistics = new(3, plane), new(self.num_cells, self.num_segments, 6)
+        counts = torch.empty_like(statistics[..., 0], dtype=torch.int32)
+        by_segment = (self.num_cells, self.num_segments)
+        _collect[by_segment](
+            s, x, y, u, *u.stride(), *(numbers or (x, x, x)), keys, counts, statistics,
+            self.num_genes, plane, bool(numbers), SEGMENT, num_warps=WARPS,
+        )  # fmt: skip
+        values = new(self.num_cells, self.num_states, 2)
+        _nodes[(self.num_cells, SPLITS)](
+            s, keys, counts, statistics, self.nodes, self.matrix, values, self.states,
+            self.pieces, self.slopes, self.num_genes, self.num_states, plane, HALF_WIDTH,
+            self.num_segments, self.keep, self.size, KEYS, SEGMENT,
+            triton.next_power_of_2(self.num_segments), num_warps=WARPS,
+        )  # fmt: skip
+        out, cov = torch.empty_like(x), torch.empty_like(x)
+        _interpolate[(self.num_cells, triton.cdiv(self.num_genes, GENES))](
+            s, values, self.pieces, self.slopes, out, cov, self.num_genes, self.num_states,
+            self.size, GENES, num_warps=4,
+        )  # fmt: skip
+        return [out, cov]
+
+    def of_keys(
+        self, s: Tensor, x: Tensor, y: Tensor, u: Tensor, grad: Tensor, *curvature: Tensor
+    ) -> Tensor:
+        """Returns what x, y and u receive of the genes' gradients, one after another."""
+        _shares[(self.num_cells, SPLITS)](
+            s, grad.contiguous(), self.pieces, self.slopes, self.matrix, self.states,
+            self.num_genes, self.num_states, self.size, GENES, num_warps=4,
+        )  # fmt: skip
+        found = x.new_empty(3, *x.shape)
+        _of_keys[(self.num_cells, triton.cdiv(self.num_genes, KEYS))](
+            x, y, u, *u.stride(), *(curvature or (x,)), self.pieces, self.states, *found,
+            self.num_genes, self.num_states, bool(curvature), self.size, KEYS, num_warps=WARPS,
+        )  # fmt: skip
+        return found
+
+
 class _TiltedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: float) -> Tensor:
         s, x, y = (part.contiguous() for part in (s, x, y))
-        nodes, matrix, size = _padded(tolerance, x.device)
-        (num_cells, num_genes), of_x = x.shape, x.new_empty
-        num_segments: int = triton.cdiv(num_genes, SEGMENT)
-        plane = num_cells * num_segments * SEGMENT
-        keys, statistics = of_x(3, plane), of_x(num_cells, num_segments, NUM_STATISTICS.value)
-        counts = torch.empty(num_cells, num_segments, dtype=torch.int32, device=x.device)
-        _collect[(num_cells, num_segments)](
-            s, x, y, u, *u.stride(), keys, counts, statistics, num_genes, plane, SEGMENT,
-            num_warps=WARPS,
-        )  # fmt: skip
-        # Of each cell: whether its pieces are panels, and how many; lowest slope and half-width.
-        pieces = torch.empty(num_cells, 2, dtype=torch.int32, device=x.device)
-        slopes = torch.empty(num_cells, 2, dtype=torch.float64, device=x.device)
-        keep = any(ctx.needs_input_grad[1:4])
-        num_states: int = triton.cdiv(num_genes, size) * size
-        values = of_x(num_cells, num_states, 2)
-        states = of_x(num_cells if keep else 0, num_states, NUM_STATES.value)
-        _nodes[(num_cells, SPLITS)](
-            s, keys, counts, statistics, nodes, matrix, values, states, pieces, slopes, num_genes,
-            num_states, plane, HALF_WIDTH, num_segments, keep, size, KEYS, SEGMENT,
-            triton.next_power_of_2(num_segments), num_warps=WARPS,
-        )  # fmt: skip
-        out, cov = torch.empty_like(x), torch.empty_like(x)
-        _interpolate[(num_cells, triton.cdiv(num_genes, GENES))](
-            s, values, pieces, slopes, out, cov, num_genes, num_states, size, GENES, num_warps=4
-        )
-        ctx.save_for_backward(s, x, y, u, cov, pieces, slopes, states, matrix)
+        run = ctx.run = _Run(x, tolerance, any(ctx.needs_input_grad[1:4]))
+        out, cov = run.forward(s, x, y, u)
+        ctx.save_for_backward(s, x, y, u, cov)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        s, x, y, u, cov, pieces, slopes, states, matrix = ctx.saved_tensors
-        if not any(ctx.needs_input_grad[1:4]):  # keys and values are data
-            return grad * cov, None, None, None, None
-        g, (num_cells, num_genes) = grad.contiguous(), x.shape
-        num_states, size = states.size(1), len(matrix)
-        of_x, of_y, of_u = x.new_empty(3, *x.shape)
-        _shares[(num_cells, SPLITS)](
-            s, g, pieces, slopes, matrix, states, num_genes, num_states, size, GENES, num_warps=4
+        *parts, cov = ctx.saved_tensors
+        of_keys = ctx.run.of_keys(*parts, grad) if ctx.run.keep else (None, None, None)
+        return grad * cov, *of_keys, None
+
+
+class _ScalarAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, a: Tensor, c: Tensor, k: Tensor, tolerance: float) -> Tensor:
+        x, s = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)
+        keep = ctx.needs_input_grad[0] or ctx.needs_input_grad[3]
+        run = ctx.run = _Run(x, tolerance, keep)
+        out, cov = run.forward(s, x, x, x, a, c, k)
+        ctx.save_for_backward(s, x, a, k, cov)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        s, x, a, k, cov = ctx.saved_tensors
+        run = ctx.run
+        sums = run.slopes.new_empty(run.num_cells, run.num_segments, 2)
+        _of_slopes[(run.num_cells, run.num_segments)](
+            x, grad, cov, *grad.stride(), sums, run.num_genes, SEGMENT, num_warps=WARPS
         )
-        _of_keys[(num_cells, triton.cdiv(num_genes, KEYS))](
-            x, y, u, *u.stride(), pieces, states, of_x, of_y, of_u, num_genes, num_states, size,
-            KEYS, num_warps=WARPS,
-        )  # fmt: skip
-        return grad * cov, of_x, of_y, of_u, None
+        of_a, of_c = sums.sum((0, 1)).to(x.dtype)
+        of_x = of_k = None
+        if run.keep:
+            as_x, as_y, of_u = run.of_keys(s, x, x, x, grad, k)
+            of_k = -(of_u.double() * x.double().square()).sum().to(x.dtype)
+            of_x = as_x + as_y - 2 * k * x * of_u + a * (grad * cov)
+        return of_x, of_a, of_c, of_k, None
 
 
 @torch.compiler.disable
@@ -404,4 +475,24 @@ def tilted_attention(s: Tensor, x: Tensor, y: Tensor, u: Tensor, tolerance: floa
     if x.numel() == 0:
         return torch.zeros_like(x)
     out: Tensor = _TiltedAttention.apply(s, x, y, u, tolerance)  # type: ignore[no-untyped-call]
+    return out
+
+
+@torch.compiler.disable
+def scalar_attention(
+    x: Tensor, slope: Tensor, offset: Tensor, curvature: Tensor, tolerance: float
+) -> Tensor:
+    r"""Returns :math:`\sum_j \mathrm{softmax}_j((a x_i + c) x_j - k x_j^2)\, x_j` on CUDA.
+
+    Args:
+        x: One feature per gene, ``[num_cells, num_genes]``, float32 or float64.
+        slope: :math:`a`, a 0-d tensor.
+        offset: :math:`c`, a 0-d tensor.
+        curvature: :math:`k`, a 0-d tensor.
+        tolerance: Largest error, relative to the range of the cell's values.
+    """
+    if x.numel() == 0:
+        return torch.zeros_like(x)
+    numbers = (part.to(x.dtype) for part in (slope, offset, curvature))
+    out: Tensor = _ScalarAttention.apply(x, *numbers, tolerance)  # type: ignore[no-untyped-call]
     return out
