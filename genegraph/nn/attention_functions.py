@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import Linear
 
@@ -69,7 +70,8 @@ def scalar_coefficients(
     if theta is None or phi is None:
         return x.new_ones(()), x.new_zeros(()), x.new_zeros(())
     query, key = theta.weight[:, 0], phi.weight[:, 0]
+    dot = torch.dot  # not "@", which autocast makes of half precision: exponents want every digit
     if function == "gaussian":
-        return query @ key, (theta.bias - phi.bias) @ key, key @ key / 2
+        return dot(query, key), dot(theta.bias - phi.bias, key), dot(key, key) / 2
     key = key / math.sqrt(len(key))
-    return query @ key, theta.bias @ key, x.new_zeros(())
+    return dot(query, key), dot(theta.bias, key), x.new_zeros(())

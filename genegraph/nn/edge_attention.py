@@ -17,6 +17,7 @@ from genegraph.nn.threads import for_blocks, for_cell_blocks
 Array = np.ndarray[Any, Any]
 
 
+@torch.compiler.disable  # kernels: there is nothing in them that it could trace
 def fused_edge_attention(
     edge_index: EdgeIndex,
     x: Tensor,
@@ -55,6 +56,7 @@ def fused_edge_attention(
     return out
 
 
+@torch.compiler.disable
 def additive_edge_attention(
     rowptr: Tensor, col: Tensor, x: Tensor, theta: Linear, phi: Linear, att: Tensor
 ) -> Tensor:

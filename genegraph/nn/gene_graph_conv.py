@@ -352,6 +352,7 @@ class GeneGraphConv(MessagePassing):
 
     def _attend_edges(self, edge_index: EdgeIndex, x: Tensor) -> Tensor:
         (rowptr, col), _ = edge_index.get_csc()
+        out: Tensor
         if self.in_channels == 1 and self.backend == "auto":
             values, on_cpu = widened(x[..., 0]), x.device.type == "cpu"
             if self.theta is not None and self.phi is not None and self.att is not None:

@@ -41,6 +41,7 @@ def check_backend(backend: str) -> None:
                 )
 
 
+@torch.compiler.disable  # kernels: there is nothing in them that it could trace
 def propagate(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backend: str) -> Tensor:
     r"""Returns :math:`A x`, :math:`A_{ij}` the weight of the edge from j to i.
 
@@ -56,10 +57,11 @@ def propagate(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backend: st
         backend: One of :data:`BACKENDS`.
     """
     if x.dtype in HALF:
-        return propagate(edge_index, widened(edge_weight), widened(x), backend).to(x.dtype)
+        out: Tensor = propagate(edge_index, widened(edge_weight), widened(x), backend)
+        return out.to(x.dtype)
     if backend != "torch_sparse":
         kernels = backend == "auto" and (x.device.type == "cpu" or takes_kernels(x))
-        out: Tensor = _Product.apply(edge_index, edge_weight, x, kernels)  # type: ignore[no-untyped-call]
+        out = _Product.apply(edge_index, edge_weight, x, kernels)  # type: ignore[no-untyped-call]
         return out
     import torch_sparse  # noqa: F401  (registers the operators)
 
@@ -78,7 +80,7 @@ def propagate_cells(edge_index: EdgeIndex, edge_weight: Tensor, x: Tensor, backe
     """The same for cells ``[num_cells, num_genes, channels]``, folded side by side."""
     num_cells, num_genes, channels = x.shape
     folded = x.transpose(0, 1).reshape(num_genes, num_cells * channels)
-    out = propagate(edge_index, edge_weight.to(x.dtype), folded, backend)
+    out: Tensor = propagate(edge_index, edge_weight.to(x.dtype), folded, backend)
     return out.view(num_genes, num_cells, channels).transpose(0, 1)
 
 

@@ -243,6 +243,30 @@ def test_a_compiled_layer_is_the_same_layer(aware):
     torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize(
+    ("attention", "function"),
+    [("full", "dot"), ("edges", "embedded_dot"), ("edges", "additive"), (None, "dot")],
+)
+def test_a_compiled_layer_with_a_graph_is_the_same_layer(attention, function, toy_graph):
+    edge_index, weight = toy_graph
+    conv = GeneGraphConv(1, 1, attention=attention, attention_function=function)
+    compiled = torch.compile(conv, backend="aot_eager")
+    x = make_cells("counts", 3, 40).float()[..., None].requires_grad_()
+    g = torch.randn_like(x)
+    out, expected = compiled(x, edge_index, weight.float()), conv(x, edge_index, weight.float())
+    torch.testing.assert_close(out, expected)
+    ours, theirs = (torch.autograd.grad(result, x, g) for result in (out, expected))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_autocast_leaves_slopes_their_digits():
+    conv, x = GeneGraphConv(1, 1), make_cells("counts", 3, 40).float()[..., None]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = conv(x)
+    torch.testing.assert_close(half, conv(x), rtol=1e-6, atol=0)
+
+
 PEAK = """
 import torch
 import torch.nn.functional as F
