@@ -55,8 +55,8 @@ class GeneGraphConv(MessagePassing):
     (slope 0.2, as in GATv2).  With one feature per gene the first three are, up to what cancels,
     :math:`(a x_i + c)\, x_j - k x_j^2` with the coefficients of
     :func:`~genegraph.nn.attention_functions.scalar_coefficients`, and the full softmax costs
-    time linear in the genes (:mod:`genegraph.nn.tilted`).  With more features, and on devices other
-    than the CPU for cells with steep slopes, it is
+    time linear in the genes (:mod:`genegraph.nn.tilted`).  With more features, and on devices
+    that are neither CPU nor CUDA for cells with steep slopes, it is
     :func:`torch.nn.functional.scaled_dot_product_attention`: memory linear, time quadratic.
 
     Note that with one feature per gene :math:`\theta` and :math:`\phi` are shared by all genes:
