@@ -91,7 +91,7 @@ class GeneGraphConv(MessagePassing):
             :math:`U(-\sqrt{1/d}, \sqrt{1/d})`; ``"absolute"``, the absolute value of that draw.
             With one non-negative feature a negative W makes relu(G X W) zero with zero gradient
             for ever, in half of all seeds.
-        backend: What computes along edges: ``"auto"``, kernels for the CPU and torch elsewhere;
+        backend: What computes along edges: ``"auto"``, kernels for CPU and CUDA, torch elsewhere;
             ``"torch"``, torch everywhere; ``"torch_sparse"``, which needs torch-sparse and
             torch-scatter.
 
