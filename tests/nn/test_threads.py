@@ -1,16 +1,26 @@
+import subprocess
+import sys
 import threading
 
 import pytest
 import torch
 
+from genegraph.nn import threads as of_genegraph
 from genegraph.nn.threads import for_blocks
 
 
-@pytest.fixture(params=[1, 2, 3])
-def threads(request):
+def a_pool_of_its_own(monkeypatch):
+    monkeypatch.setattr(of_genegraph, "_parallel_region", lambda: None)
+
+
+@pytest.fixture(params=["1", "2", "3", "2 without OpenMP"])
+def threads(request, monkeypatch):
+    number, _, without = request.param.partition(" ")
+    if without:
+        a_pool_of_its_own(monkeypatch)
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
+    torch.set_num_threads(int(number))
+    yield int(number)
     torch.set_num_threads(before)
 
 
@@ -33,3 +43,45 @@ def test_an_error_in_any_block_is_raised(threads):
 
     with pytest.raises(ValueError, match="block 16"):
         for_blocks(kernel, 40, 8)
+
+
+def test_ctrl_c_in_any_block_is_raised(threads):
+    def kernel(first, last):
+        if first == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for_blocks(kernel, 40, 8)
+
+
+def test_what_was_not_done_is_not_taken_for_done(threads, monkeypatch):
+    """Ctrl-C may come where a thread has not begun yet, and nobody hears of it."""
+    monkeypatch.setattr(of_genegraph, "_parallel_region", lambda: lambda *_: None)
+    if threads == 1:
+        for_blocks(lambda first, last: None, 40, 8)
+        return
+    with pytest.raises(KeyboardInterrupt):
+        for_blocks(lambda first, last: None, 40, 8)
+
+
+ON_TORCH_S_THREADS = """
+import os, threading, time
+import torch
+from genegraph.nn.threads import for_blocks
+torch.set_num_threads(2)
+torch.rand(2_000_000).exp()  # torch has its threads from here on
+before = set(os.listdir("/proc/self/task"))
+used = set()
+def kernel(first, last):
+    used.add(str(threading.get_native_id()))
+    time.sleep(0.05)
+for_blocks(kernel, 4, 1)
+assert len(used) == 2, used
+assert used <= before, (used, before)
+assert set(os.listdir("/proc/self/task")) == before
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are looked up in /proc")
+def test_work_is_done_by_the_threads_that_torch_has_already():
+    subprocess.run([sys.executable, "-c", ON_TORCH_S_THREADS], check=True, timeout=120)
