@@ -2,6 +2,7 @@
 
     python -c "from genegraph.datasets import simulate; simulate('study', n_cells=1_000_000)"
     python benchmarks/feeding.py study/cells.h5ad loaders training fit
+    python benchmarks/feeding.py study/cells.h5ad training --unpacked
 
 ``loaders``: batches of 64 alone, ours against AnnData's and annbatch's, where these are installed
 (annbatch needs zarr, Python 3.12 or newer, and a copy of the cells that it writes itself).
@@ -9,7 +10,8 @@
 memory, pair by pair, in seconds and in CPU seconds.  A round should be several windows (16,384 of
 these cells): the first is waited for, and the one after the last is read in vain.  ``fit``: a whole
 fit from the file, and its peak memory.  Run each in a process of its own: peak memory is that of
-the process.
+the process.  ``--unpacked`` measures on a copy without compression, as AnnData writes by default,
+that it makes beside the file and leaves there.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from anndata import AnnData, read_h5ad
@@ -41,6 +44,7 @@ from genegraph.splitting import split_folds
 from genegraph.training import CellTypeTask, train
 
 BATCH = 64
+COPIED = 16_777_216  # values at a time
 PARTS = ("loaders", "training", "fit")
 
 
@@ -54,9 +58,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--measured", type=int, default=98_304, help="cells a round")
     parser.add_argument("--seconds", type=float, default=30, help="longest round of a loader")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--unpacked", action="store_true", help="a copy without compression")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, default=RESULTS / "feeding.jsonl")
     args = parser.parse_args(argv)
+    if args.unpacked:
+        args.cells = unpacked(args.cells)
     measure = {"loaders": loaders, "training": training, "fit": fit}
     for part in args.parts:
         cells = read_h5ad(args.cells, backed="r")
@@ -70,6 +77,27 @@ def main(argv: list[str] | None = None) -> None:
         }
         reset_peak("cpu")
         record(args.results, args.device, **about, **measure[part](cells, args))
+
+
+def unpacked(path: Path) -> Path:
+    """A copy of the file beside it, its cells without compression."""
+    copy = path.with_stem(f"{path.stem}_unpacked")
+    if copy.exists():
+        return copy
+    part = copy.with_suffix(".part")
+    with h5py.File(path) as old, h5py.File(part, "w") as new:
+        new.attrs.update(old.attrs)
+        for name in old.keys() - {"X"}:
+            old.copy(name, new)
+        cells = new.create_group("X")
+        cells.attrs.update(old["X"].attrs)
+        old.copy("X/indptr", cells)
+        for name in ("data", "indices"):
+            packed = old["X"][name]
+            plain = cells.create_dataset(name, packed.shape, packed.dtype)
+            for first in range(0, len(packed), COPIED):
+                plain[first : first + COPIED] = packed[first : first + COPIED]
+    return part.rename(copy)
 
 
 def loaders(cells: AnnData, args: argparse.Namespace) -> dict[str, Any]:
