@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from anndata import read_h5ad
 
 from genegraph.datasets import simulate
 
@@ -30,5 +31,11 @@ def test_every_part_takes_a_small_step(tmp_path, monkeypatch):
     assert lines[1]["ratios"][0] > 0
     assert lines[2]["cells"] == 200
     assert lines[2]["held_out_accuracy"] > 0
+    copy = feeding.unpacked(study.cells)
+    assert feeding.unpacked(study.cells) == copy  # it is not made twice
+    packed, plain = (read_h5ad(path, backed="r") for path in (study.cells, copy))
+    assert plain.X.group["data"].compression is None
+    assert (plain.X[:] != packed.X[:]).nnz == 0
+    assert plain.obs.equals(packed.obs)
     for name in ("feeding", "common"):
         sys.modules.pop(name, None)
