@@ -10,7 +10,10 @@ from genegraph.batches import CellLoader, CellRows, cell_inputs
 from genegraph.nn import GeneGCN
 from genegraph.recipe import Recipe
 
-CELLS_AT_ONCE = 256
+CELLS_AT_ONCE = 64
+"""With more, their features outgrow what the C library keeps for the next ones (32 MiB): memory is
+asked of the system anew each time, which takes longer than the sums."""
+
 BATCHES_AT_ONCE = 4
 """Without gradients so many batches fit into memory where one does with them."""
 
