@@ -47,13 +47,13 @@ def fit_temperature(logits: NDArray[np.float32], codes: NDArray[np.int64]) -> fl
     logits = np.asarray(logits)
     doubt = 1 / (len(logits) + 1)
     own = logits[np.arange(len(logits)), codes].astype(np.float64)
-    true = own * (1 - doubt) + logits.mean(axis=1, dtype=np.float64) * doubt
+    true = (own * (1 - doubt) + logits.mean(axis=1, dtype=np.float64) * doubt).sum()
     blocks = [logits[i : i + CELLS_AT_ONCE] for i in range(0, len(logits), CELLS_AT_ONCE)]
 
     def loss(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
         sums = [logsumexp(block.astype(np.float64) * scale, axis=1).sum() for block in blocks]
-        return float((sum(sums) - true.sum() * scale) / len(logits))
+        return float((sum(sums) - true * scale) / len(logits))
 
     end = np.log(HOTTEST)
     return float(np.exp(minimize_scalar(loss, bounds=(-end, end), method="bounded").x))

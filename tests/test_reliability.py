@@ -36,6 +36,13 @@ def test_temperature_is_the_minimum_of_the_log_loss():
     assert losses[1] < min(losses[0], losses[2])
 
 
+def test_temperature_does_not_depend_on_how_many_cells_are_looked_at_together(monkeypatch):
+    logits, codes = drawn(100)
+    together = fit_temperature(logits, codes)
+    monkeypatch.setattr("genegraph.reliability.CELLS_AT_ONCE", 7)
+    assert fit_temperature(logits, codes) == pytest.approx(together, rel=1e-9)
+
+
 def test_without_errors_confidence_stays_below_one():
     logits = np.array([[3.0, -3.0], [-3.0, 3.0]] * 10)
     codes = np.array([0, 1] * 10)

@@ -75,7 +75,7 @@ def for_blocks(kernel: Callable[[int, int], None], number: int, per_block: int) 
         begin(_Work(work), None, num_threads, 0)
     if errors:
         raise errors[0]
-    if len(done) < len(blocks):  # it came where ``work`` had not begun
+    if len(done) < len(blocks):  # Ctrl-C came where a thread had not begun ``work``
         raise KeyboardInterrupt
 
 

@@ -9,15 +9,11 @@ from genegraph.nn import threads as of_genegraph
 from genegraph.nn.threads import for_blocks
 
 
-def a_pool_of_its_own(monkeypatch):
-    monkeypatch.setattr(of_genegraph, "_parallel_region", lambda: None)
-
-
 @pytest.fixture(params=["1", "2", "3", "2 without OpenMP"])
 def threads(request, monkeypatch):
     number, _, without = request.param.partition(" ")
     if without:
-        a_pool_of_its_own(monkeypatch)
+        monkeypatch.setattr(of_genegraph, "_parallel_region", lambda: None)
     before = torch.get_num_threads()
     torch.set_num_threads(int(number))
     yield int(number)
@@ -54,12 +50,10 @@ def test_ctrl_c_in_any_block_is_raised(threads):
         for_blocks(kernel, 40, 8)
 
 
+@pytest.mark.parametrize("threads", ["2"], indirect=True)
 def test_what_was_not_done_is_not_taken_for_done(threads, monkeypatch):
     """Ctrl-C may come where a thread has not begun yet, and nobody hears of it."""
     monkeypatch.setattr(of_genegraph, "_parallel_region", lambda: lambda *_: None)
-    if threads == 1:
-        for_blocks(lambda first, last: None, 40, 8)
-        return
     with pytest.raises(KeyboardInterrupt):
         for_blocks(lambda first, last: None, 40, 8)
 
