@@ -18,8 +18,33 @@ class RunningMean(WeightAveraging):
     """
 
     def __init__(self) -> None:
-        super().__init__(use_buffers=False, multi_avg_fn=_average)
+        super().__init__(use_buffers=False)
         self._in_module = False
+        self._weights: tuple[list[Tensor], list[Tensor]] | None = None
+        self._steps = 0
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves the mean towards the weights, after every step.
+
+        Lightning's own way looks for the weights anew each time and asks the device how often it
+        has done so, which takes longer than the mean itself where a network is small.
+        """
+        if trainer.global_step <= self._latest_update_step:
+            return
+        mean = self._average_model
+        assert mean is not None
+        if self._weights is None:
+            both = (mean.module.parameters(), pl_module.parameters())
+            means, current = ([weight.detach() for weight in part] for part in both)
+            self._weights, self._steps = (means, current), int(mean.n_averaged)
+        k = self._steps
+        share = 1 - min(0.99, (1 + k) / (10 + k)) if k else 1.0
+        torch._foreach_lerp_(*self._weights, share)
+        mean.n_averaged += 1
+        self._steps += 1
+        self._latest_update_step = trainer.global_step
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Validates the mean."""
@@ -128,9 +153,3 @@ class Patience(EarlyStopping):
 def is_finite(network: torch.nn.Module) -> bool:
     """Whether all weights are numbers."""
     return all(bool(weight.isfinite().all()) for weight in network.parameters())
-
-
-def _average(means: Any, current: Any, num_averaged: Any) -> None:
-    """Moves running means of the weights towards the current ones, in place."""
-    k = float(num_averaged)
-    torch._foreach_lerp_(means, current, 1 - min(0.99, (1 + k) / (10 + k)))

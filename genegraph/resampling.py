@@ -91,26 +91,23 @@ class ResampledCells(CellRows):
         share: NDArray[np.float32],
         keys: NDArray[np.int64],
     ) -> Any:
-        own, other = self.X[rows], self.X[partner[chosen]]
+        own: Any = self.X[rows]
+        if not chosen.any():  # as is often so where cells are deep
+            return own
+        sums = own[chosen] + self.X[partner[chosen]]
         share, keys = share[chosen], keys[chosen]
         if isinstance(own, np.ndarray):
-            sums = own[chosen] + other
             there = np.nonzero(sums)
             number = np.bincount(there[0], minlength=len(sums))
             sums[there] = _thinned(sums[there], number, share, keys)
-            mixed = own.astype(np.float32)
-            mixed[chosen] = sums
-            return mixed
-        size = (len(rows), len(share))
-        ones = np.ones(len(share), np.float32)
-        place = sp.csr_array((ones, (np.flatnonzero(chosen), np.arange(len(share)))), shape=size)
-        sums = sp.csr_array(own + place @ other)
+            own[chosen] = sums
+            return own
         sums.sort_indices()
-        number = np.diff(sums.indptr)
-        drawn = np.repeat(chosen, number)
-        sums.data[drawn] = _thinned(sums.data[drawn], number[chosen], share, keys)
+        sums.data[:] = _thinned(sums.data, np.diff(sums.indptr), share, keys)
         sums.eliminate_zeros()
-        return sums
+        place = np.arange(len(rows))
+        place[chosen] = len(rows) + np.arange(len(share))
+        return sp.vstack([own, sums], format="csr")[place]
 
 
 def _thinned(

@@ -28,6 +28,7 @@ from genegraph.checkpoints import (
     Stopped,
     check_parts,
 )
+from genegraph.clipping import clip_parts
 from genegraph.device_memory import naming_batch_size
 from genegraph.graph import GeneGraph
 from genegraph.interruption import StopRequest
@@ -133,10 +134,8 @@ class CellTypeTask(lightning.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clips each head's gradient by itself, and that of what they share."""
-        if gradient_clip_val is None:
-            return
-        for part in self._clipped:
-            torch.nn.utils.clip_grad_norm_(part, gradient_clip_val)
+        if gradient_clip_val is not None:
+            clip_parts(self._clipped, gradient_clip_val)
 
     def validation_step(self, batch: Rows, batch_idx: int) -> None:
         """One batch of validation cells."""

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback
 
 from genegraph.batches import CellRows
 from genegraph.nn import GeneGCN
@@ -120,3 +121,29 @@ def test_each_head_trains_as_if_it_were_alone(cells):
         together.head.heads[1].parameters(), alone.head.heads[0].parameters(), strict=True
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+class Steps(Callback):
+    """Keeps the weights after each step."""
+
+    def __init__(self):
+        self.weights = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        weights = pl_module.network.parameters()
+        self.weights.append([weight.detach().clone() for weight in weights])
+
+
+@pytest.mark.parametrize("num_epochs", [1, 5])
+def test_what_training_leaves_is_the_running_mean_of_its_steps(cells, num_epochs):
+    task = CellTypeTask(network(), Recipe(max_epochs=num_epochs, batch_size=10))
+    steps = Steps()
+    train(task, CellRows(*cells), None, trainer_options={"callbacks": [steps]})
+    assert len(steps.weights) == 7 * num_epochs
+    mean = steps.weights[0]
+    for k, weights in enumerate(steps.weights[1:], start=1):
+        decay = min(0.99, (1 + k) / (10 + k))
+        mean = [decay * m + (1 - decay) * w for m, w in zip(mean, weights, strict=True)]
+    for ours, theirs in zip(task.network.parameters(), mean, strict=True):
+        torch.testing.assert_close(ours.detach(), theirs)
+    assert not torch.allclose(mean[0], steps.weights[-1][0], atol=1e-4)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from genegraph.nn.first_layers import first_layers
 from genegraph.nn.residual_head import ResidualHead
 
 
@@ -54,8 +55,10 @@ class Committee(torch.nn.Module):
 
     def votes(self, x: Tensor) -> Tensor:
         """Returns each head's logits."""
-        views = (x,) if x.dim() == 2 else x.unbind(0)
-        return torch.stack([head(views[m % len(views)]) for m, head in enumerate(self.heads)])
+        views = x.unsqueeze(0) if x.dim() == 2 else x
+        heads = [head for head in self.heads if isinstance(head, ResidualHead)]
+        first = first_layers(views, [head.first for head in heads])
+        return torch.stack([head.rest(z) for head, z in zip(heads, first, strict=True)])
 
     def forward(self, x: Tensor) -> Tensor:
         return mean_vote(self.votes(x))

@@ -51,4 +51,4 @@ class HeadInput(torch.nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         chosen = x if len(self.columns) == x.size(-1) else x[..., self.columns]
-        return (chosen - self.center) * self.scale
+        return (chosen - self.center).mul_(self.scale)  # one tensor less

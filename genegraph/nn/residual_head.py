@@ -52,5 +52,16 @@ class ResidualHead(torch.nn.Module):
         self.out = torch.nn.Linear([num_features, *hidden_channels][-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.out(self.hidden(x))
+        return self.rest(self.first(x))
+
+    @property
+    def first(self) -> torch.nn.Linear:
+        """The layer that reads the features."""
+        first = self.hidden[0] if len(self.hidden) else self.out
+        assert isinstance(first, torch.nn.Linear)
+        return first
+
+    def rest(self, x: Tensor) -> Tensor:
+        """Returns the logits, from the output of the first layer."""
+        logits: Tensor = self.out(self.hidden[1:](x)) if len(self.hidden) else x
         return logits

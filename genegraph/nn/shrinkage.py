@@ -160,7 +160,16 @@ class GraphShrinkage(MessagePassing):
 
 
 class _LogRates(torch.autograd.Function):
-    """log(1 + target_sum * rate) of every view, with a gradient in closed form.
+    r"""log(1 + target_sum * rate) of every view, with a gradient in closed form.
+
+    With counts c, prior p, reads T, target sum u and strength s (kappa, 0 where a gene has no
+    neighbours), and :math:`t = c + sp + (T + s)/u`:
+
+    .. math::
+        \frac{\partial}{\partial c} = \frac{1}{t}, \quad
+        \frac{\partial}{\partial p} = \frac{s}{t}, \quad
+        \frac{\partial}{\partial T} = -\frac{c + sp}{(T + s)\,t}, \quad
+        \frac{\partial}{\partial s} = \frac{pT - c}{(T + s)\,t}
 
     Left to autograd it would keep a dozen tensors of the size of the batch for each view.
     """
@@ -179,34 +188,38 @@ class _LogRates(torch.autograd.Function):
         for view, strength, unit in zip(out, kappa, target_sum, strict=True):
             strengths = strength * joined
             torch.addcmul(counts, prior, strengths, out=view)
-            view.div_((reads + strengths).div_(unit)).log1p_()
-        ctx.save_for_backward(counts, prior, reads, joined, kappa, target_sum, out)
+            view.div_(reads / unit + strengths / unit).log1p_()
+        ctx.save_for_backward(counts, prior, reads, joined, kappa, target_sum)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        counts, prior, reads, joined, kappa, target_sum, out = ctx.saved_tensors
+        counts, prior, reads, joined, kappa, target_sum = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         into_counts = torch.zeros_like(counts) if wanted[0] else None
         into_prior = torch.zeros_like(prior) if wanted[1] else None
         into_reads = torch.zeros_like(reads) if wanted[2] else None
         into_kappa = torch.zeros_like(kappa) if wanted[4] else None
+        surplus = torch.addcmul(counts, prior, reads, value=-1) if wanted[4] else None
         for v, (strength, unit) in enumerate(zip(kappa, target_sum, strict=True)):
             strengths = strength * joined
-            rate = out[v].expm1()  # times unit; exp less one would lose small rates
-            scaled = rate + 1
-            rate.div_(unit)
-            # d out / d numerator, times the gradient that arrives
-            each = scaled.mul_(reads + strengths).reciprocal_().mul_(grad[v]).mul_(unit)
+            each = torch.addcmul(counts, prior, strengths)
+            shrunk = each.clone() if into_reads is not None else None
+            each.add_(reads / unit).add_(strengths / unit)  # t
+            torch.div(grad[v], each, out=each)
             if into_counts is not None:
                 into_counts += each
             if into_prior is not None:
                 into_prior += each * strengths
             if into_reads is not None:
-                into_reads -= (each * rate).sum(1, keepdim=True)
+                assert shrunk is not None
+                into_reads -= shrunk.mul_(each).div_(reads + strengths).sum(1, keepdim=True)
             if into_kappa is not None:
-                into_kappa[v] = torch.sub(prior, rate, out=rate).mul_(each).sum(0) @ joined[0]
+                # Of a gene with neighbours, whose strength is the same in every cell.
+                assert surplus is not None
+                moved = each.mul_(surplus) @ joined[0]
+                into_kappa[v] = -(moved / (reads[:, 0] + strength)).sum()
         return into_counts, into_prior, into_reads, None, into_kappa, None
 
 

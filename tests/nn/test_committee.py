@@ -5,6 +5,7 @@ import torch
 from torch_geometric import EdgeIndex
 
 from genegraph.nn import Committee, GeneGCN, GraphShrinkage
+from genegraph.nn.first_layers import first_layers
 
 PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 
@@ -75,3 +76,51 @@ def test_numbers_that_do_not_fit_are_refused():
         GeneGCN(4, 2, kappa=[1.0, 2.0], num_layers=1)
     with pytest.raises(ValueError, match="'num_heads' must be at least 1"):
         GeneGCN(4, 2, num_heads=0)
+
+
+def one_by_one(views, layers):
+    return torch.stack([layer(views[m % len(views)]) for m, layer in enumerate(layers)])
+
+
+@pytest.mark.parametrize("num_views", [1, 2, 3])
+@pytest.mark.parametrize("num_layers", [1, 3, 4])
+def test_first_layers_are_those_layers_with_their_gradients(num_views, num_layers):
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(6, 5).double() for _ in range(num_layers)]
+    views = torch.rand(num_views, 7, 6, dtype=torch.float64, requires_grad=True)
+    of = [views, *(part for layer in layers for part in (layer.weight, layer.bias))]
+    weight = torch.rand(num_layers, 7, 5, dtype=torch.float64)
+    ours, theirs = first_layers(views, layers), one_by_one(views, layers)
+    torch.testing.assert_close(ours, theirs)
+    grads = [torch.autograd.grad((out * weight).sum(), of) for out in (ours, theirs)]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+    assert (grads[0][0][num_layers:] == 0).all()  # views that no layer reads
+
+
+def test_frozen_first_layers_learn_nothing_and_pass_the_gradient_on():
+    layers = [torch.nn.Linear(6, 5) for _ in range(2)]
+    layers[0].requires_grad_(False)
+    views = torch.rand(1, 7, 6, requires_grad=True)
+    first_layers(views, layers).sum().backward()
+    assert layers[0].weight.grad is None
+    assert layers[0].bias.grad is None
+    torch.testing.assert_close(layers[1].weight.grad, views.detach()[0].sum(0).expand(5, 6))
+    expected = (layers[0].weight + layers[1].weight).sum(0).expand(7, 6)
+    torch.testing.assert_close(views.grad[0], expected)
+
+
+def test_first_layers_in_half_precision_are_torch_s_own():
+    layers = [torch.nn.Linear(64, 8) for _ in range(4)]
+    views = torch.rand(2, 7, 64, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, theirs = first_layers(views, layers), one_by_one(views, layers)
+    assert ours.dtype == theirs.dtype == torch.bfloat16
+    torch.testing.assert_close(ours, theirs)
+    grads = [
+        torch.autograd.grad(out.float().square().sum(), [views, layers[3].weight])
+        for out in (ours, theirs)
+    ]
+    for a, b in zip(*grads, strict=True):
+        assert a.dtype == b.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=2e-2, atol=2e-2 * b.abs().max().item())
