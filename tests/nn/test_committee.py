@@ -124,3 +124,16 @@ def test_first_layers_in_half_precision_are_torch_s_own():
     for a, b in zip(*grads, strict=True):
         assert a.dtype == b.dtype == torch.float32
         torch.testing.assert_close(a, b, rtol=2e-2, atol=2e-2 * b.abs().max().item())
+
+
+def test_a_compiled_committee_computes_the_same():
+    torch.manual_seed(0)
+    committee = Committee(6, 3, (5,), num_heads=4)
+    views = torch.rand(2, 7, 6, requires_grad=True)
+    of = [views, *committee.parameters()]
+    compiled = torch.compile(committee, backend="aot_eager")
+    ours, theirs = compiled(views), committee(views)
+    torch.testing.assert_close(ours, theirs)
+    grads = [torch.autograd.grad(out.square().sum(), of) for out in (ours, theirs)]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
