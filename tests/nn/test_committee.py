@@ -126,6 +126,8 @@ def test_first_layers_in_half_precision_are_torch_s_own():
         torch.testing.assert_close(a, b, rtol=2e-2, atol=2e-2 * b.abs().max().item())
 
 
+# torch.compile makes an instance of any function with a gradient of its own, and warns of it.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_a_compiled_committee_computes_the_same():
     torch.manual_seed(0)
     committee = Committee(6, 3, (5,), num_heads=4)
