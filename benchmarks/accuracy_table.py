@@ -341,8 +341,8 @@ def _machine(rows: pd.DataFrame) -> str:
     versions = rows["versions"].iloc[-1]
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
-        f"Machine: {devices}, one thread a process; {told}. Seeds are the numbers of the splits. How "
-        "long a fit takes is in [scaling.md](scaling.md#from-labelled-cells-to-named-ones)."
+        f"Machine: {devices}, one thread a process; {told}. Seeds are the numbers of the splits. "
+        "How long a fit takes is in [scaling.md](scaling.md#from-labelled-cells-to-named-ones)."
     )
 
 
