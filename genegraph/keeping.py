@@ -42,7 +42,7 @@ class RunningMean(WeightAveraging):
         k = self._steps
         share = 1 - min(0.99, (1 + k) / (10 + k)) if k else 1.0
         torch._foreach_lerp_(*self._weights, share)
-        mean.n_averaged += 1
+        mean.n_averaged += 1  # on the device, for checkpoints
         self._steps += 1
         self._latest_update_step = trainer.global_step
 

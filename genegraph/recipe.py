@@ -157,8 +157,7 @@ def _groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any
     first: list[torch.Tensor] = []
     free: list[torch.Tensor] = []
     if isinstance(network, GeneGCN):
-        for head in network.head.heads:
-            first.append(next(m for m in head.modules() if isinstance(m, torch.nn.Linear)).weight)
+        first = [layer.weight for layer in network.head.first]
         free = [] if network.shrinkage is None else [network.shrinkage.log_kappa]
     apart = {id(p) for p in (*first, *free)}
     others = [p for p in network.parameters() if id(p) not in apart]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -56,9 +57,17 @@ class Committee(torch.nn.Module):
     def votes(self, x: Tensor) -> Tensor:
         """Returns each head's logits."""
         views = x.unsqueeze(0) if x.dim() == 2 else x
-        heads = [head for head in self.heads if isinstance(head, ResidualHead)]
-        first = first_layers(views, [head.first for head in heads])
-        return torch.stack([head.rest(z) for head, z in zip(heads, first, strict=True)])
+        read = first_layers(views, self.first)
+        return torch.stack([head.rest(z) for head, z in zip(self._heads, read, strict=True)])
+
+    @property
+    def first(self) -> list[torch.nn.Linear]:
+        """The layer of each head that reads the features."""
+        return [head.first for head in self._heads]
+
+    @property
+    def _heads(self) -> list[ResidualHead]:
+        return [cast(ResidualHead, head) for head in self.heads]
 
     def forward(self, x: Tensor) -> Tensor:
         return mean_vote(self.votes(x))
