@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     lines = args.results.read_text().splitlines()
     rows = pd.DataFrame([json.loads(line) for line in lines])  # pandas reads "0110" as a number
+    _check_once(rows)
     for measure in MEASURES:
         rows[measure] *= 100
     parts = [
@@ -58,6 +59,17 @@ def main(argv: list[str] | None = None) -> None:
         _figure(rows)
     args.page.write_text("\n\n".join(part for part in parts if part) + "\n")
     print(args.page.read_text())
+
+
+def _check_once(rows: pd.DataFrame) -> None:
+    """Two runs side by side that share work write it twice: it must not count twice."""
+    key = ["data", "condition", "split", "method"]
+    twice = rows.loc[rows.duplicated(key), key]
+    if len(twice):
+        raise ValueError(
+            f"Each method must have one result for a split (got {len(twice)} more, such as "
+            f"{' / '.join(map(str, twice.iloc[0]))}). Leave the older lines out of the results."
+        )
 
 
 HEAD = """# Accuracy

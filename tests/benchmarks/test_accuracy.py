@@ -173,6 +173,32 @@ def test_the_page_is_written_from_the_results(scripts, tmp_path, capsys):
     assert "| all reads | pbmc3k | +1.00 (+1.00 to +1.00) | +2.00 (+2.00 to +2.00) |" in text
 
 
+def test_a_result_that_was_written_twice_is_refused(scripts, tmp_path):
+    page = scripts[2]
+    line = {"data": "pbmc3k", "condition": "all reads", "split": 1, "method": "linear SVM"}
+    line |= {"accuracy": 0.8, "macro_f1": 0.7}
+    results = tmp_path / "r.jsonl"
+    results.write_text("\n".join(map(json.dumps, [line, {**line, "accuracy": 0.9}])))
+    with pytest.raises(ValueError, match="got 1 more, such as pbmc3k / all reads / 1 / linear SVM"):
+        page.main(["--results", str(results), "--page", str(tmp_path / "page.md")])
+    assert not (tmp_path / "page.md").exists()
+
+
+def test_an_ablation_is_pooled_over_data_sets(scripts):
+    page = scripts[2]
+    accuracy = {"gene GCN": (80.0, 90.0), "one view": (79.0, 87.0)}
+    rows = [
+        {"data": data, "condition": "all reads", "split": split, "method": method,
+         "accuracy": value, "macro_f1": value}
+        for method, values in accuracy.items()
+        for data, value in zip(("pbmc3k", "zheng_facs_pbmc"), values, strict=True)
+        for split in range(3)
+    ]  # fmt: skip
+    table = page._ablations(pd.DataFrame(rows))
+    assert "| one view | all reads | pbmc3k | +1.00 (+1.00 to +1.00) |" in table
+    assert "| one view | all reads | **pooled** | +2.00 (+2.00 to +2.00) |" in table
+
+
 def test_unlabelled_cells_have_a_table_of_their_own(scripts):
     _, methods, page = scripts
     accuracy = dict.fromkeys(methods.MAIN, 80.0)
