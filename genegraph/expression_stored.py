@@ -10,6 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from genegraph.packed_values import PackedValues, unpackable
+
 WINDOW_BYTES = 256 * 2**20
 """So much of a matrix on disk is held at once; one that needs no more is read whole."""
 
@@ -39,7 +41,10 @@ class CsrRows:
 
     def __init__(self, X: Any) -> None:
         self.shape, self.dtype, self.group = X.shape, X.dtype, X.group
-        self._values, self._places = X.group["data"], X.group["indices"]
+        arrays = (X.group["data"], X.group["indices"])
+        self._values, self._places = (
+            PackedValues(array) if unpackable(array) else array for array in arrays
+        )
         self._starts = np.asarray(X.group["indptr"][()], dtype=np.int64)
 
     def __getitem__(self, rows: slice) -> sp.csr_matrix:
@@ -145,7 +150,7 @@ def damage_named(what: str) -> Iterator[None]:
     """Answers what anndata and h5py say of a damaged file with what could not be read."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, OSError) as error:
         raise ValueError(
             f"{what} could not be read from the file ({error}); it may be damaged: make it again."
         ) from error

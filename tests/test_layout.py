@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "genegraph"
 
 # Each place may import the places before it and its own, never one after it.
 ORDER = [
-    {"version", "files", "archives", "colors"},
+    {"version", "files", "archives", "colors", "packed_values"},
     {"interactions"},
     {"downloads"},
     {"normalize", "edges", "rewire", "graph_controls"},
