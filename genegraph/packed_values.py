@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import deflate
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,8 +48,6 @@ class PackedValues:
 
     def _unpacked(self, start: int) -> NDArray[Any] | None:
         """Returns the chunk that begins there, or None where HDF5 had better read it."""
-        import deflate
-
         dtype: np.dtype[Any] = self._dataset.dtype
         size = self._chunk * dtype.itemsize
         try:
