@@ -1,11 +1,13 @@
 """What does it cost to train on a file larger than memory?  Cells per second, and memory.
 
     python -c "from genegraph.datasets import simulate; simulate('study', n_cells=1_000_000)"
-    python benchmarks/feeding.py study/cells.h5ad loaders training fit
+    python benchmarks/feeding.py study/cells.h5ad reading loaders training fit
     python benchmarks/feeding.py study/cells.h5ad training --unpacked
 
-``loaders``: batches of 64 alone, ours against AnnData's and annbatch's, where these are installed
-(annbatch needs zarr, Python 3.12 or newer, and a copy of the cells that it writes itself).
+``reading``: the file's two long arrays from the beginning, block by block, in turn as the package
+unpacks gzip and as HDF5 does.  ``loaders``: batches of 64 alone, ours against AnnData's and
+annbatch's, where these are installed (annbatch needs zarr, Python 3.12 or newer, and a copy of the
+cells that it writes itself).
 ``training``: the default network with no graph, in turn from the file and from its first cells in
 memory, pair by pair, in seconds and in CPU seconds.  A round should be several windows (16,384 of
 these cells): the first is waited for, and the one after the last is read in vain.  ``fit``: a whole
@@ -37,7 +39,8 @@ from genegraph import GeneGCNClassifier
 from genegraph.batches import CellLoader, dense
 from genegraph.expression import labels_from_obs
 from genegraph.expression_matrix import AnyMatrix, as_float32, tidy
-from genegraph.expression_stored import StoredMatrix
+from genegraph.expression_stored import BLOCK_BYTES, StoredMatrix
+from genegraph.packed_values import PackedValues, unpackable
 from genegraph.recipe import Recipe
 from genegraph.resampling import ResampledCells
 from genegraph.splitting import split_folds
@@ -45,7 +48,7 @@ from genegraph.training import CellTypeTask, train
 
 BATCH = 64
 COPIED = 16_777_216  # values at a time
-PARTS = ("loaders", "training", "fit")
+PARTS = ("reading", "loaders", "training", "fit")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -64,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.unpacked:
         args.cells = unpacked(args.cells)
-    measure = {"loaders": loaders, "training": training, "fit": fit}
+    measure = {"reading": reading, "loaders": loaders, "training": training, "fit": fit}
     for part in args.parts:
         cells = read_h5ad(args.cells, backed="r")
         about = {
@@ -74,6 +77,7 @@ def main(argv: list[str] | None = None) -> None:
             "genes": cells.n_vars,
             "nonzero": round(cells.X.group["data"].shape[0] / cells.n_obs / cells.n_vars, 3),
             "compression": cells.X.group["data"].compression,
+            "shuffle": cells.X.group["data"].shuffle,
         }
         reset_peak("cpu")
         record(args.results, args.device, **about, **measure[part](cells, args))
@@ -98,6 +102,35 @@ def unpacked(path: Path) -> Path:
             for first in range(0, len(packed), COPIED):
                 plain[first : first + COPIED] = packed[first : first + COPIED]
     return part.rename(copy)
+
+
+def reading(cells: AnnData, args: argparse.Namespace) -> dict[str, Any]:
+    """Values unpacked from the first cells measured, MiB per second of both arrays."""
+    arrays = [cells.X.group[name] for name in ("data", "indices")]
+    if not all(unpackable(array) for array in arrays):
+        raise SystemExit("'reading' compares ways to unpack gzip: give a file packed with it.")
+    end = int(cells.X.group["indptr"][min(args.measured, cells.n_obs)])
+    step = BLOCK_BYTES // 8
+    size = sum(array.dtype.itemsize for array in arrays) * end / 2**20
+
+    def rate(readers: list[Any]) -> float:
+        start = time.perf_counter()
+        for reader in readers:
+            for first in range(0, end, step):
+                reader[first : min(first + step, end)]
+        return size / (time.perf_counter() - start)
+
+    packed = [PackedValues(array) for array in arrays]
+    for reader, array in zip(packed, arrays, strict=True):
+        np.testing.assert_array_equal(reader[0 : min(step, end)], array[0 : min(step, end)])
+    pairs = [(rate(packed), rate(arrays)) for _ in range(args.rounds)]
+    return {
+        "measured": min(args.measured, cells.n_obs),
+        "libdeflate_mib_per_s": round(statistics.median(ours for ours, _ in pairs)),
+        "hdf5_mib_per_s": round(statistics.median(theirs for _, theirs in pairs)),
+        "ratio": round(statistics.median(ours / theirs for ours, theirs in pairs), 2),
+        "ratios": [round(ours / theirs, 2) for ours, theirs in pairs],
+    }
 
 
 def loaders(cells: AnnData, args: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Long HDF5 arrays packed with gzip, unpacked by libdeflate: two to three times as fast as HDF5."""
+"""Long HDF5 arrays packed with gzip, unpacked by libdeflate, which is faster than HDF5."""
 
 from __future__ import annotations
 

@@ -20,11 +20,15 @@ def test_every_part_takes_a_small_step(tmp_path, monkeypatch):
 
     size = {"n_cells": 200, "n_types": 4, "n_genes": 300, "n_interacting": 80, "n_modules": 4}
     study = simulate(tmp_path / "study", n_hidden=2, verbose=False, **size)
-    words = [str(study.cells), "loaders", "training", "fit", "--rounds", "1", "--seconds", "5"]
+    parts = ["reading", "loaders", "training", "fit"]
+    words = [str(study.cells), *parts, "--rounds", "1", "--seconds", "5"]
     words += ["--memory", "128", "--measured", "128", "--results", str(tmp_path / "r.jsonl")]
     feeding.main(words)
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert [line["part"] for line in lines] == ["loaders", "training", "fit"]
+    assert [line["part"] for line in lines] == parts
+    first = lines.pop(0)
+    assert first["libdeflate_mib_per_s"] > 0 < first["hdf5_mib_per_s"]
+    assert first["shuffle"] is True
     rates = [value for key, value in lines[0].items() if key.endswith("cells_per_s")]
     assert len(rates) == 5
     assert min(rates) > 0
@@ -33,6 +37,8 @@ def test_every_part_takes_a_small_step(tmp_path, monkeypatch):
     assert lines[2]["held_out_accuracy"] > 0
     copy = feeding.unpacked(study.cells)
     assert feeding.unpacked(study.cells) == copy  # it is not made twice
+    with pytest.raises(SystemExit, match="give a file packed with it"):
+        feeding.main([str(copy), "reading"])
     packed, plain = (read_h5ad(path, backed="r") for path in (study.cells, copy))
     assert plain.X.group["data"].compression is None
     assert (plain.X[:] != packed.X[:]).nnz == 0
