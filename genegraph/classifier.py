@@ -88,7 +88,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         init: How the layer's W starts, ``"absolute"`` or ``"uniform"`` (the write-up's, which
             leaves the layer dead in half of all seeds), see :class:`~genegraph.nn.GeneGraphConv`.
         n_top_genes: The head reads so many genes, those that vary most over the training cells
-            after smoothing; the graph joins all.  None: all.
+            (100,000 of them, drawn by chance, where there are more) after smoothing; the graph
+            joins all.  None: all.
         hidden_channels: Sizes of each head's hidden layers.
         num_heads: Heads that name a cell together, each kept from its share of the training cells,
             by which the probabilities are calibrated.  From counts and without graph layers they
