@@ -86,6 +86,9 @@ in training and test cells alike. Intervals are 95 % intervals of the mean paire
 (Student's t over splits; pooled over data sets, each counting the same). The splits of a data set
 share cells, so that they vary less than new data would.
 
+Ours at all reads, by reads per cell and in the transfers was computed before the order in which the
+package draws random numbers last changed, the rest of its rows after; the methods are the same.
+
 CellTypist asks scikit-learn for `multi_class="ovr"`, which is gone: it is given the same, one
 logistic regression for each type against the rest. Boosting has XGBoost's L2 penalty of 1: with
 scikit-learn's default of none it collapses on types of few cells. kNN asks 15 neighbours, more than

@@ -19,7 +19,8 @@ CELLS_AT_ONCE = 64
 asked of the system anew each time, which takes longer than the sums."""
 
 MOST_CELLS = 100_000
-"""They tell a variance to half a percent (sqrt(2 / n)); a million take as long as an epoch."""
+"""They tell the variance of a normally distributed value to half a percent, sqrt(2 / n); to look at
+more takes longer and changes little."""
 
 BATCHES_AT_ONCE = 4
 """Without gradients so many batches fit into memory where one does with them."""
