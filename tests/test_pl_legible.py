@@ -1,5 +1,8 @@
 """Every picture, at 3, 10 and 50 classes: no name covers another, none is cut off."""
 
+import os
+import subprocess
+import sys
 from unittest.mock import patch
 
 import numpy as np
@@ -96,8 +99,8 @@ def graph():
     return GeneGraph(GENES, index)
 
 
-def explained(num_classes, num_pairs=60, ends=("gene_a", "gene_b"), value="importance"):
-    rng = np.random.default_rng(1)
+def explained(num_classes, num_pairs=60, ends=("gene_a", "gene_b"), value="importance", seed=1):
+    rng = np.random.default_rng(seed)
     every = [(a, b) for a in GENES for b in GENES if a < b]
     parts = []
     for k in range(num_classes):
@@ -171,14 +174,37 @@ def test_pictures_of_interactions(top, sized):
     check(pl.attention(directed, label, top=min(top, 12)))
 
 
-def test_a_network_on_small_axes_shrinks_instead_of_overlapping():
+@pytest.mark.parametrize("seed", [1, 11, 47, 59, 62, 70])
+def test_a_network_on_small_axes_shrinks_instead_of_overlapping(seed):
     # Fine pixels: at coarse ones the smallest letters are drawn wider than they are.
     ax = Figure(figsize=(3, 3), dpi=300).add_subplot()
-    pl.subnetwork(explained(1), f"{LONG}, number 0", ax=ax, top=20)
+    pl.subnetwork(explained(1, seed=seed), f"{LONG}, number 0", ax=ax, top=20)
     names = [(text, box) for text, box in boxes(ax) if text in GENES]
     assert len(names) > 10
     for i, (_, box) in enumerate(names):
         assert all(apart(box, other) for _, other in names[:i])
+
+
+def test_a_network_is_laid_out_alike_in_every_run():
+    # The order of a set of strings differs from run to run.
+    code = """
+import numpy as np
+from genegraph.pl.placing import lay_out
+genes = [f"G{i}" for i in range(60)]
+edges = [(genes[i], genes[(i * i + 3) % 11]) for i in range(11)]
+print(lay_out(edges, genes, np.ones((60, 2)))[:11].tolist())
+"""
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2", "3")
+    }
+    assert len(seen) == 1
 
 
 def test_the_check_finds_what_overlaps_and_what_is_cut_off():

@@ -186,8 +186,18 @@ def _draw_nodes(
     nodes = ax.scatter(x, y, s=area, zorder=2, clip_on=False, linewidth=0.8)
     nodes.set(facecolor=style.PALE_TO_DEEP[2], edgecolor=style.INK)
     for text, (x, y), r in zip(texts, places, radius, strict=True):
-        text.set(position=(x, y - r), fontsize=style.SMALL_SIZE * scale, color=style.INK)
-        text.set(zorder=3, path_effects=[withStroke(linewidth=2.2 * scale, foreground="white")])
+        text.set(position=(x, y - r), color=style.INK, zorder=3)
+        _shrink(text, scale)
+        text.set_path_effects([withStroke(linewidth=2.2 * scale, foreground="white")])
+
+
+def _shrink(text: Any, scale: float) -> None:
+    """Scales a name, and further until it keeps to the room that the layout gave it."""
+    room = (text.get_window_extent().size + _GAP * style.root(text.axes).dpi / 72) * scale
+    text.set_fontsize(style.SMALL_SIZE * scale)
+    # Letters of a few pixels are drawn up to a fifth wider than their size says.
+    while (text.get_window_extent().size > room).any() and text.get_fontsize() > 1:
+        text.set_fontsize(0.95 * text.get_fontsize())
 
 
 def _legend(pairs: Pairs, mean: pd.Series[float] | None) -> list[Any]:

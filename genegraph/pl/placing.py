@@ -84,7 +84,11 @@ def lay_out(edges: Sequence[tuple[str, str]], nodes: Sequence[str], sizes: Float
     left = top = depth = 0.0
     for part in parts:
         rows = [row_of[node] for node in part]
-        found = nx.kamada_kawai_layout(g.subgraph(part))
+        # A subgraph gives its nodes in an order that differs from run to run.
+        ordered = nx.Graph()
+        ordered.add_nodes_from(part)
+        ordered.add_edges_from(g.edges(part))
+        found = nx.kamada_kawai_layout(ordered)
         half = np.sqrt(area[rows].sum())
         local = spread(half * np.array([found[node] for node in part]), sizes[rows])
         low, high = (local - sizes[rows] / 2).min(axis=0), (local + sizes[rows] / 2).max(axis=0)
