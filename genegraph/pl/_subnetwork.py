@@ -195,7 +195,7 @@ def _shrink(text: Any, scale: float) -> None:
     """Scales a name, and further until it keeps to the room that the layout gave it."""
     room = (text.get_window_extent().size + _GAP * style.root(text.axes).dpi / 72) * scale
     text.set_fontsize(style.SMALL_SIZE * scale)
-    # Letters of a few pixels are drawn up to a fifth wider than their size says.
+    # Small letters are drawn on whole pixels, which makes some names wider than their size says.
     while (text.get_window_extent().size > room).any() and text.get_fontsize() > 1:
         text.set_fontsize(0.95 * text.get_fontsize())
 
