@@ -27,7 +27,6 @@ from genegraph.classifier_unlabeled import read_unlabeled
 from genegraph.colors import GREY, class_colors
 from genegraph.expression import check_anndata, is_anndata, labels_from_obs
 from genegraph.graph import GeneGraph
-from genegraph.nn.committee import mean_vote
 from genegraph.persistence import load_model, save_model
 from genegraph.reliability import Reliability
 from genegraph.version import __version__
@@ -95,6 +94,10 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             by which the probabilities are calibrated.  From counts and without graph layers they
             read the cell differently: with ``shrinkage`` and ten times that, in reads per 1,000
             and 10,000.  1 holds nothing out and calibrates only on the cells of ``patience``.
+        discriminant: Let a linear discriminant (shrunk, see :mod:`genegraph.discriminants`) speak
+            beside the heads, as much as serves the cells that they are kept from.  Worth trying
+            where cells are shallow, or of another technology than the reference.  It needs several
+            heads and takes all classes for equally frequent, so no ``class_weight``.
         pretrain: Start the heads from an autoencoder's encoder; ``"frozen"`` keeps it as it is
             and trains what comes after it.
         values: What the numbers are.  ``"counts"``: raw counts, normalised here to 10,000 per
@@ -174,6 +177,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         n_top_genes: int | None = 4000,
         hidden_channels: Sequence[int] = (64,),
         num_heads: int = 6,
+        discriminant: bool = False,
         pretrain: bool | Literal["frozen"] = False,
         values: str = "auto",
         depth: str | None = None,
@@ -210,6 +214,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.n_top_genes = n_top_genes
         self.hidden_channels = hidden_channels
         self.num_heads = num_heads
+        self.discriminant = discriminant
         self.pretrain = pretrain
         self.values = values
         self.depth = depth
@@ -468,7 +473,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         logits, new = ask(
             self,
             CellRows(cells.X, depth=cells.depth),
-            lambda read: mean_vote(self.network_.head.votes(read)),
+            self.network_.head,
             novelty,
         )
         if not np.isfinite(logits).all():

@@ -29,6 +29,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "init": ("absolute", "uniform"),
     "pretrain": (False, True, "frozen"),
     "deterministic": (False, True),
+    "discriminant": (False, True),
     "device": ("auto", "cpu", "cuda"),
 }
 
@@ -87,6 +88,12 @@ def check_settings(model: GeneGCNClassifier) -> None:
         )
     if model.num_heads < 1:
         raise ValueError(f"'num_heads' must be at least 1 (got {model.num_heads!r}).")
+    if model.discriminant and (model.num_heads < 2 or model.class_weight is not None):
+        raise ValueError(
+            "discriminant=True needs 'num_heads' of at least 2, whose held-out cells say how much "
+            "to listen to it, and class_weight=None, as it takes all classes for equally frequent "
+            f"(got num_heads={model.num_heads!r} and class_weight={model.class_weight!r})."
+        )
     if not 0 <= model.max_missing <= 1:
         raise ValueError(f"'max_missing' must lie in 0 .. 1 (got {model.max_missing!r}).")
     if are_several(model.trainer_options) and not isinstance(model.random_state, numbers.Integral):

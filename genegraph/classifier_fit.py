@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
+from genegraph.classifier_calibration import calibrate
 from genegraph.classifier_cells import ReadCells
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
@@ -30,7 +29,6 @@ from genegraph.nn import Autoencoder
 from genegraph.novelty import Novelty, choose_cells
 from genegraph.processes import are_several
 from genegraph.recipe import Recipe
-from genegraph.reliability import fit_temperature
 from genegraph.resampling import ResampledCells
 from genegraph.splitting import num_folds_of, split_folds, split_validation
 
@@ -105,10 +103,10 @@ def fit_network(
         else:
             ended = _train(model, training, validation, seed, _within(how, LABELED_ONLY))
             if ended is None:
-                _calibrate(model, cells, codes, fold, val_rows)
-                training = with_unlabeled(model, training, unlabeled, rng)
+                linear = calibrate(model, cells, codes, fold, val_rows, rng)
+                training = with_unlabeled(model, training, unlabeled, linear, rng)
                 ended = _train_again(model, training, validation, seed, how)
-        _calibrate(model, cells, codes, fold, val_rows)
+        calibrate(model, cells, codes, fold, val_rows, rng)
         _learn_novelty(model, cells, codes, groups, rng)
     if isinstance(ended, Warning):
         warnings.warn(ended, stacklevel=3)
@@ -192,43 +190,6 @@ def _class_weight(model: GeneGCNClassifier, codes: NDArray[np.int64]) -> torch.T
         model.class_weight, classes=model.classes_, y=model.classes_[codes]
     )
     return torch.as_tensor(weight, dtype=torch.float32)
-
-
-def _calibrate(
-    model: GeneGCNClassifier,
-    cells: ReadCells,
-    codes: NDArray[np.int64],
-    fold: NDArray[np.int64],
-    val_rows: NDArray[np.int64],
-) -> None:
-    """Asks about each cell the heads that have not learned from it."""
-    model.temperature_ = 1.0
-    model.held_out_ = None
-    rows = np.sort(np.concatenate([np.flatnonzero(fold >= 0), val_rows]))
-    if len(rows) == 0:
-        return
-    held = cells.take(rows)
-    heads = np.arange(model.num_heads) % num_folds_of(fold) == fold[rows, None]
-    heads[fold[rows] < 0] = True  # a validation cell is new to all
-    batches = iter(torch.from_numpy(heads).split(model.batch_size))
-
-    def mean_of_strangers(read: torch.Tensor) -> torch.Tensor:
-        votes = model.network_.head.votes(read)
-        asked = next(batches).to(votes).T[..., None]
-        mean: torch.Tensor = (votes * asked).sum(0) / asked.sum(0)
-        return mean
-
-    (logits,) = ask(model, CellRows(held.X, depth=held.depth), mean_of_strangers)
-    model.temperature_ = fit_temperature(logits, codes[rows])
-    proba = softmax(logits / model.temperature_, axis=1)
-    model.held_out_ = pd.DataFrame(
-        {
-            "label": model.classes_[codes[rows]],
-            "predicted": model.classes_[proba.argmax(1)],
-            "confidence": proba.max(1),
-        },
-        index=rows,
-    )
 
 
 def _learn_novelty(

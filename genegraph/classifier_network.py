@@ -85,6 +85,7 @@ def build_network(model: GeneGCNClassifier, num_genes: int) -> GeneGCN:
         kappa=kappa,
         target_sum=target_sum,
         num_heads=model.num_heads,
+        discriminant=model.discriminant,
         head_features=num_genes if top is None else min(top, num_genes),
     )
     if network.shrinkage is not None and model.graph_ is None:

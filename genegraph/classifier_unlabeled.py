@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from genegraph.classifier_cells import ReadCells, read_query
 from genegraph.classifier_network import ask, first_view
 from genegraph.expression_matrix import stack
 from genegraph.expression_stored import StoredMatrix
+from genegraph.nn import LinearDiscriminant
 from genegraph.novelty import NUM_CELLS, NUM_COMPONENTS
 from genegraph.splitting import num_folds_of
 from genegraph.unlabeled import choose_unlabeled, neighbor_graph, propagate
@@ -41,6 +43,7 @@ def with_unlabeled(
     model: GeneGCNClassifier,
     labeled: CellRows,
     unlabeled: ReadCells,
+    strangers: Sequence[LinearDiscriminant],
     rng: np.random.RandomState,
 ) -> CellRows:
     """Returns labelled and unlabelled cells, with what the heads of each fold are to learn of them.
@@ -53,6 +56,7 @@ def with_unlabeled(
         model: Trained on the labelled cells, and calibrated.
         labeled: Cells with class and fold.
         unlabeled: Cells without.
+        strangers: The discriminant of each fold, which has not learned from its cells; or none.
         rng: Source of all that is drawn.
     """
     y, fold = labeled.y, labeled.fold
@@ -64,7 +68,8 @@ def with_unlabeled(
     if labeled.depth is not None and new.depth is not None:
         depth = np.concatenate([labeled.depth, new.depth])
     cells = CellRows(stack(labeled.X, new.X), depth=depth)
-    places, votes = ask(model, cells, _places(model, cells, rng), _votes_of_folds(model, num_folds))
+    say = _votes_of_folds(model, num_folds, strangers)
+    places, votes = ask(model, cells, _places(model, cells, rng), say)
     graph = neighbor_graph(places)
     target: NDArray[np.float32] = softmax(votes / np.float32(model.temperature_), axis=2)
     classes = np.eye(len(model.classes_), dtype=np.float32)
@@ -89,11 +94,16 @@ def _places(model: GeneGCNClassifier, cells: CellRows, rng: np.random.RandomStat
     return lambda read: first_view(read) @ directions.to(read)
 
 
-def _votes_of_folds(model: GeneGCNClassifier, num_folds: int) -> Any:
-    """The question what the heads of each fold say, ``[num_cells, num_folds, num_classes]``."""
+def _votes_of_folds(
+    model: GeneGCNClassifier, num_folds: int, strangers: Sequence[LinearDiscriminant]
+) -> Any:
+    """The question what those kept from each fold say, ``[num_cells, num_folds, num_classes]``."""
 
     def question(read: torch.Tensor) -> torch.Tensor:
         votes = model.network_.head.votes(read)
-        return torch.stack([votes[n::num_folds].mean(0) for n in range(num_folds)], dim=1)
+        said = torch.stack([votes[n::num_folds].mean(0) for n in range(num_folds)], dim=1)
+        for n, linear in enumerate(strangers):
+            said[:, n] += linear.to(read.device)(read)
+        return said
 
     return question

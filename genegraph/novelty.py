@@ -15,16 +15,23 @@ NUM_CELLS = 4000
 CELLS_PER_CLASS = 20
 
 
-def choose_cells(codes: NDArray[np.int64], rng: np.random.RandomState) -> NDArray[np.int64]:
-    """Returns positions of cells that stand for all: 4,000 by chance, and 20 of every class.
+def choose_cells(
+    codes: NDArray[np.int64],
+    rng: np.random.RandomState,
+    num_cells: int = NUM_CELLS,
+    per_class: int = CELLS_PER_CLASS,
+) -> NDArray[np.int64]:
+    """Returns positions of cells that stand for all: so many by chance, and so many of every class.
 
     Args:
         codes: Number of each cell's class.
         rng: Source of the draw.
+        num_cells: How many by chance.
+        per_class: How many of every class.
     """
     order = rng.permutation(len(codes))
-    chosen = [order[:NUM_CELLS]]
-    chosen += [order[codes[order] == code][:CELLS_PER_CLASS] for code in np.unique(codes)]
+    chosen = [order[:num_cells]]
+    chosen += [order[codes[order] == code][:per_class] for code in np.unique(codes)]
     return np.unique(np.concatenate(chosen))
 
 

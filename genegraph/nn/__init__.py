@@ -2,6 +2,7 @@
 
 from genegraph.nn.autoencoder import Autoencoder
 from genegraph.nn.committee import Committee
+from genegraph.nn.discriminant import LinearDiscriminant
 from genegraph.nn.energy import dirichlet_energy
 from genegraph.nn.gene_gcn import GeneGCN
 from genegraph.nn.gene_graph_conv import GeneGraphConv
@@ -14,6 +15,7 @@ __all__ = [
     "GeneGCN",
     "GeneGraphConv",
     "GraphShrinkage",
+    "LinearDiscriminant",
     "ResidualHead",
     "dirichlet_energy",
 ]

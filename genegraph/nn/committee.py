@@ -8,25 +8,31 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from genegraph.nn.discriminant import LinearDiscriminant
 from genegraph.nn.first_layers import first_layers
 from genegraph.nn.residual_head import ResidualHead
 
 
 class Committee(torch.nn.Module):
-    r"""Names the cell type by the mean of several heads' logits.
+    r"""Names the cell type by the mean of several heads' logits, and a linear discriminant.
 
     .. math::
-        \mathrm{logits} = \frac{1}{M} \sum_{m=1}^{M} \mathrm{head}_m(x_{m \bmod V})
+        \mathrm{logits} = D(x) + \frac{1}{M} \sum_{m=1}^{M} \mathrm{head}_m(x_{m \bmod V})
 
     Where cells come in :math:`V` views (see :class:`~genegraph.nn.GraphShrinkage`), each head
     reads one of them.  Heads that err apart err less together; and if each is kept from a share of
     the cells in training, what it says of these is what it would say of new cells.
+
+    By such cells it can also be judged what a :class:`~genegraph.nn.LinearDiscriminant` :math:`D`
+    would add, which is ``discriminant`` and zero until it is set.
 
     Args:
         num_features: Features of a cell, in each view.
         num_classes: Number of cell types.
         hidden_channels: Sizes of each head's hidden layers.
         num_heads: :math:`M`.
+        num_views: :math:`V`.
+        discriminant: Let :math:`D` speak too; else it is zero.
 
     Shapes:
         - ``x``: ``[num_cells, num_features]`` or ``[num_views, num_cells, num_features]``
@@ -35,7 +41,7 @@ class Committee(torch.nn.Module):
 
     Example:
         >>> import torch
-        >>> committee = Committee(100, 10, (16,), num_heads=6)
+        >>> committee = Committee(100, 10, (16,), num_heads=6, num_views=3)
         >>> committee(torch.rand(3, 4, 100)).shape, committee.votes(torch.rand(4, 100)).shape
         (torch.Size([4, 10]), torch.Size([6, 4, 10]))
     """
@@ -46,12 +52,17 @@ class Committee(torch.nn.Module):
         num_classes: int,
         hidden_channels: Sequence[int] = (256, 128),
         num_heads: int = 1,
+        num_views: int = 1,
+        discriminant: bool = False,
     ) -> None:
         super().__init__()
         if num_heads < 1:
             raise ValueError(f"'num_heads' must be at least 1 (got {num_heads}).")
         self.heads = torch.nn.ModuleList(
             ResidualHead(num_features, num_classes, hidden_channels) for _ in range(num_heads)
+        )
+        self.discriminant = (
+            LinearDiscriminant(num_features, num_classes, num_views) if discriminant else None
         )
 
     def votes(self, x: Tensor) -> Tensor:
@@ -70,10 +81,8 @@ class Committee(torch.nn.Module):
         return [cast(ResidualHead, head) for head in self.heads]
 
     def forward(self, x: Tensor) -> Tensor:
-        return mean_vote(self.votes(x))
-
-
-def mean_vote(votes: Tensor) -> Tensor:
-    """Returns the mean over heads, summed in their order: the same bits wherever a cell stands."""
-    total: Tensor = sum(votes[1:], start=votes[0])
-    return total / len(votes)
+        votes = self.votes(x)
+        # Summed in their order: the same bits wherever a cell stands.
+        total: Tensor = sum(votes[1:], start=votes[0])
+        mean = total / len(votes)
+        return mean if self.discriminant is None else mean + self.discriminant(x)

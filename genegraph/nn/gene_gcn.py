@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 
 from genegraph.nn.autoencoder import Autoencoder
-from genegraph.nn.committee import Committee, mean_vote
+from genegraph.nn.committee import Committee
 from genegraph.nn.gene_graph_conv import GeneGraphConv
 from genegraph.nn.head_input import HeadInput
 from genegraph.nn.residual_head import ResidualHead
@@ -54,6 +54,7 @@ class GeneGCN(torch.nn.Module):
             several views of the cell.
         target_sum: With ``kappa``, see :class:`~genegraph.nn.GraphShrinkage`.
         num_heads: Heads whose mean logits count, see :class:`~genegraph.nn.Committee`.
+        discriminant: Let a linear discriminant speak beside them, see there.
         head_features: How many of the fused features the head reads; None: all.  Which ones, and
             :math:`m` and :math:`s`, are set in ``head_input``, a
             :class:`~genegraph.nn.head_input.HeadInput`.
@@ -96,6 +97,7 @@ class GeneGCN(torch.nn.Module):
         kappa: float | Sequence[float] | None = None,
         target_sum: float | Sequence[float] = TARGET_SUM,
         num_heads: int = 1,
+        discriminant: bool = False,
         head_features: int | None = None,
         **conv_options: Any,
     ) -> None:
@@ -132,7 +134,9 @@ class GeneGCN(torch.nn.Module):
         self.shrinkage = None if kappa is None else GraphShrinkage(kappa, target_sum=target_sum)
         num_features = num_genes * in_channels if head_features is None else head_features
         self.head_input = HeadInput(num_features, num_views)
-        self.head = Committee(num_features, num_classes, hidden_channels, num_heads)
+        self.head = Committee(
+            num_features, num_classes, hidden_channels, num_heads, num_views or 1, discriminant
+        )
 
     def forward(
         self,
@@ -141,7 +145,8 @@ class GeneGCN(torch.nn.Module):
         edge_weight: Tensor | None = None,
         depth: Tensor | None = None,
     ) -> Tensor:
-        return mean_vote(self.votes(x, edge_index, edge_weight, depth))
+        logits: Tensor = self.head(self.read(x, edge_index, edge_weight, depth))
+        return logits
 
     def votes(
         self,
