@@ -122,7 +122,7 @@ def weight_beside(
             e^s \big( (1 - \rho) z_b + \rho d_b \big) \Big)_{y_b} + \frac{u^2}{2}, \qquad
         \rho = \frac{1}{1 + e^{-u}}
 
-    Labels count as in :func:`~genegraph.reliability.fit_temperature`: one in :math:`n + 1` could
+    Labels count as where the temperature is found: one in :math:`n + 1` could
     have been any.
 
     Args:

@@ -199,6 +199,20 @@ def test_an_ablation_is_pooled_over_data_sets(scripts):
     assert "| one view | all reads | **pooled** | +2.00 (+2.00 to +2.00) |" in table
 
 
+def test_what_the_discriminant_adds(scripts):
+    _, methods, page = scripts
+    accuracy = {methods.OURS: 80.0, methods.DISCRIMINANT: 81.5}
+    table = pd.DataFrame(
+        {"data": name, "condition": "transfer", "split": split, "method": method,
+         "accuracy": found + split, "macro_f1": found}
+        for name in ("a to b", "b to c") for method, found in accuracy.items() for split in range(3)
+    )  # fmt: skip
+    text = page._discriminant(table)
+    assert "| transfer | b to c | +1.50 (+1.50 to +1.50) | +1.50 (+1.50 to +1.50) |" in text
+    assert "| transfer | **pooled** | +1.50 (+1.50 to +1.50) |" in text
+    assert page._discriminant(table[table["method"] == methods.OURS]) == ""
+
+
 def test_unlabelled_cells_have_a_table_of_their_own(scripts):
     _, methods, page = scripts
     accuracy = dict.fromkeys(methods.MAIN, 80.0)
@@ -248,6 +262,7 @@ FAST = [
     "logistic regression", "linear SVM", "CellTypist", "kNN on PCA", "random forest",
     "boosting on PCA", "ChebConv (sigGCN)", "SAGE, learned edges (scGraph)", "GATv2Conv",
     "fully connected, write-up", "gene GCN", "gene GCN, no graph", "gene GCN, rewired graph",
+    "gene GCN, discriminant too",
     "logistic regression, self-trained", "label spreading", "gene GCN, unlabelled cells too",
     "gene GCN, unlabelled cells too, no graph",
 ]  # fmt: skip
