@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,12 @@ def calibrate(
     model.temperature_ = 1.0
     model.held_out_ = None
     strangers = _set_discriminant(model, cells, codes, fold, val_rows, rng)
+    if model.discriminant and not strangers:
+        warnings.warn(
+            "discriminant=True changes nothing: no cells can be held out, or those of each class "
+            "are all alike in what the heads read, or as few as the classes.",
+            stacklevel=4,
+        )
     rows = np.sort(np.concatenate([np.flatnonzero(fold >= 0), val_rows]))
     if len(rows) == 0:
         return strangers

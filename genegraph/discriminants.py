@@ -122,8 +122,7 @@ def weight_beside(
             e^s \big( (1 - \rho) z_b + \rho d_b \big) \Big)_{y_b} + \frac{u^2}{2}, \qquad
         \rho = \frac{1}{1 + e^{-u}}
 
-    Labels count as where the temperature is found: one in :math:`n + 1` could
-    have been any.
+    Labels count as where the temperature is found: one in :math:`n + 1` could have been any.
 
     Args:
         votes: Logits of held-out cells, ``[num_cells, num_classes]``.
@@ -133,9 +132,9 @@ def weight_beside(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> codes = np.arange(200) % 2
-        >>> told, noise = np.eye(2)[codes] + rng.normal(0, 0.3, (2, 200, 2))
+        >>> told = np.eye(2)[codes] + rng.normal(0, 0.3, (200, 2))
         >>> noise = rng.normal(size=(200, 2))
-        >>> weight_beside(told, noise, codes) < 0.1 < 2 < weight_beside(noise, told, codes)
+        >>> weight_beside(told, noise, codes) < 0.2 < 5 < weight_beside(noise, told, codes)
         True
     """
     around = [part - part.mean(1, keepdims=True, dtype=np.float64) for part in (votes, scores)]

@@ -189,3 +189,17 @@ def test_with_groups_validation_cells_and_a_lone_class(adata):
     assert "lone" in model.classes_
     assert len(model.held_out_) == 119
     assert np.isfinite(model.predict_proba(adata)).all()
+
+
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [(np.eye(3)[np.arange(30) % 3], list("abc") * 10), (np.eye(4), list("aabb"))],
+    ids=["cells all alike", "as many classes as cells are left"],
+)
+def test_a_discriminant_that_cannot_be_had_is_told_of(X, y):
+    model = GeneGCNClassifier(None, **SMALL)
+    with pytest.warns(UserWarning, match="discriminant=True changes nothing") as told:
+        model.fit(X, y)
+    assert told[0].filename == __file__
+    assert model.network_.head.discriminant.weight.abs().sum() == 0
+    assert np.isfinite(model.predict_proba(X)).all()
