@@ -193,8 +193,8 @@ def test_with_groups_validation_cells_and_a_lone_class(adata):
 
 @pytest.mark.parametrize(
     ("X", "y"),
-    [(np.eye(3)[np.arange(30) % 3], list("abc") * 10), (np.eye(4), list("aabb"))],
-    ids=["cells all alike", "as many classes as cells are left"],
+    [(np.eye(3)[np.arange(30) % 3], list("abc") * 10), (np.eye(4), list("abcd"))],
+    ids=["cells all alike", "a class a cell"],
 )
 def test_a_discriminant_that_cannot_be_had_is_told_of(X, y):
     model = GeneGCNClassifier(None, **SMALL)
