@@ -12,6 +12,7 @@ from genegraph.batches import CellRows
 from genegraph.classifier_cells import ReadCells
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_unlabeled import with_unlabeled
+from genegraph.nn import LinearDiscriminant
 from genegraph.unlabeled import choose_unlabeled, neighbor_graph, propagate
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")
@@ -70,13 +71,24 @@ def fitted(adata, graph):
     return make(graph).fit(adata, "cell_type")
 
 
-def told(model, labels, adata):
+def told(model, labels, adata, strangers=()):
     """What heads are to learn: 60 labelled cells in two folds, 60 without."""
     X = adata.X.toarray()
     fold = np.arange(60) % 2
     cells = CellRows(X[:60], labels, X[:60].sum(1), fold)
     new = ReadCells(X[60:], X[60:].sum(1))
-    return with_unlabeled(model, cells, new, np.random.RandomState(0))
+    return with_unlabeled(model, cells, new, strangers, np.random.RandomState(0))
+
+
+def test_a_discriminant_tells_the_heads_of_its_fold(adata, fitted):
+    labels = np.arange(60) % 3
+    sure = [LinearDiscriminant(*fitted.novelty_.directions.shape[:1], 3) for _ in range(2)]
+    sure[1].bias[2] = 1e3
+    plain, other = (told(fitted, labels, adata, s).target[60:] for s in ((), sure))
+    np.testing.assert_array_equal(plain[:, 0], other[:, 0])
+    unlikely = plain[:, 1, 2] < 0.3
+    assert unlikely.any()
+    assert (other[unlikely, 1, 2] > 0.5).all()
 
 
 def test_heads_are_told_nothing_by_the_labels_they_are_kept_from(adata, fitted):
