@@ -48,9 +48,10 @@ def with_unlabeled(
 ) -> CellRows:
     """Returns labelled and unlabelled cells, with what the heads of each fold are to learn of them.
 
-    What a head is told comes neither from heads that have learned from the labels of its fold, nor
-    from the cells that bear them.  All folds share the temperature, and ``y`` of the cells without
-    labels, their most probable class: by it cells are resampled and classes weighted.
+    What a head is told comes neither from heads or discriminants that have learned from the labels
+    of its fold, nor from the cells that bear them.  All folds share the temperature, how much a
+    discriminant counts, and ``y`` of the cells without labels, their most probable class: by it
+    cells are resampled and classes weighted.
 
     Args:
         model: Trained on the labelled cells, and calibrated.

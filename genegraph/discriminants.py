@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
 SHRINKAGE = 0.6
+"""Chosen on validation cells, see ``docs/choices.md``; 0.3 and 0.9 are nearly as good."""
 SMALLEST = 1e-9
 """Share of the variance below which cells of a class count as all alike."""
 
