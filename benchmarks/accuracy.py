@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from accuracy_methods import MAIN, METHODS, Named
 from accuracy_sets import (
+    DEEPER,
     FEW,
     READS,
     SETS,
@@ -32,7 +33,7 @@ from common import RESULTS, machine
 from sklearn.metrics import accuracy_score, f1_score
 
 FILE = RESULTS / "accuracy.jsonl"
-CONDITIONS = [*SHARES, *FEW, "transfer"]
+CONDITIONS = [*SHARES, *FEW, *DEEPER, "transfer"]
 WITH_CONFIDENCE = ("all reads", "5 % of reads")
 
 

@@ -57,6 +57,8 @@ SETS = {
 }
 
 SHARES = {"all reads": 1.0, "20 % of reads": 0.2, "5 % of reads": 0.05}
+DEEPER = {f"{condition}, reference of all": SHARES[condition] for condition in list(SHARES)[1:]}
+"""Learned from cells of all reads, and tested on thinned ones."""
 FEW = {"10 per type": 10, "50 per type": 50}
 READS = {f"{reads} reads": reads for reads in (25, 50, 100, 200, 400, 800)}
 """Thinned to so many reads in the median cell, for the figure."""
@@ -161,8 +163,9 @@ def cases(library: Library, name: str, condition: str, split: int) -> Case:
     """Returns one split of one data set under one condition."""
     data = SETS[name]
     adata = library.cells(name)
+    whole = thin(adata, 1.0) if condition in DEEPER else None
     if data.counts:
-        share = SHARES.get(condition, 1.0)
+        share = {**SHARES, **DEEPER}.get(condition, 1.0)
         if condition in READS:
             share = READS[condition] / float(np.median(np.asarray(adata.X.sum(1))))
         adata = thin(adata, share)
@@ -176,7 +179,8 @@ def cases(library: Library, name: str, condition: str, split: int) -> Case:
     key = {"data": name, "condition": condition, "split": split}
     values = "counts" if data.counts else "log1p"
     graph = library.graph(data.species, adata.var_names)
-    return Case(key, adata[train].copy(), adata[test].copy(), graph, values, others)
+    reference = adata[train].copy() if whole is None else whole[adata.obs_names[train]].copy()
+    return Case(key, reference, adata[test].copy(), graph, values, others)
 
 
 def transfer(library: Library, name: str, split: int) -> Case:
@@ -250,7 +254,7 @@ def due(conditions: list[str], sets: list[str]) -> Iterator[tuple[str, str, int]
                 continue
             for name in sets:
                 data = SETS[name]
-                thinned = condition in READS or SHARES.get(condition, 1.0) < 1
+                thinned = condition in READS or {**SHARES, **DEEPER}.get(condition, 1.0) < 1
                 many = condition == "all reads" and split < data.splits
                 if (many or split < 5) and (data.counts or not thinned):
                     yield name, condition, split

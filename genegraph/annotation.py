@@ -49,8 +49,9 @@ class Limits(NamedTuple):
             warnings.warn(
                 f"{new.sum():,} of the {len(new):,} cells have a novelty above "
                 f"{self.max_novelty:.3g}; of cells like the reference's {100 * expected:.0f} % "
-                "would. If the query comes from another technology, that may be what is new, not "
-                "the types: look at how novelty is spread before you use 'max_novelty'.",
+                "would. If the query comes from another technology or depth, that may be what is "
+                "new, not the types: let model.adapt(query) name them, or look at how novelty is "
+                "spread before you use 'max_novelty'.",
                 stacklevel=3,
             )
         return new

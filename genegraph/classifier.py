@@ -19,6 +19,7 @@ from torch import Tensor
 from genegraph.annotation import UNKNOWN, Limits, check_voters, name_cells, vote
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
+from genegraph.classifier_adapt import adapted
 from genegraph.classifier_cells import in_use, read_groups, read_query, read_training
 from genegraph.classifier_checks import check_classes, check_options
 from genegraph.classifier_fit import fit_network, recipe_of
@@ -145,6 +146,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         held_out_: The cells of fit (by position) that were held out, with ``label``,
             ``predicted`` and ``confidence`` by the heads that have not learned from them; or None.
         novelty_: The :class:`~genegraph.novelty.Novelty`: what cells of the known types look like.
+        types_: The :class:`~genegraph.adaptation.TypeMeans`: what the heads read of each type.
+        adapted_: None; of what :meth:`adapt` returns, how many ``cells`` it was adapted to, how
+            many of them were taken to be of a ``known`` type, how large the ``shift`` was, in units
+            of the spread of cells within their types, and the ``slope``, how far types are apart
+            by how far they were in the reference.
 
     Example:
         >>> import numpy as np
@@ -307,6 +313,49 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         fit_network(self, cells, codes, theirs, others, folder)
         return self
 
+    def adapt(self, X: Any) -> GeneGCNClassifier:
+        r"""Returns a classifier for cells of another technology or depth, learned without labels.
+
+        Chemistry, protocol and depth change all types alike by much the same.  So what a cell's
+        heads read, :math:`h`, is moved back by what the query has on average more than the
+        reference would, if that were composed of the same types, and stretched as far as its types
+        are less apart:
+
+        .. math::
+            h \leftarrow \bar h - d + (h - \bar h) / b, \qquad
+            d = f \Big( \bar h - \sum_k \pi_k m_k \Big)
+
+        with the reference's mean :math:`m_k` of each type, the query's composition :math:`\pi` as
+        the heads find it once adapted, a slope :math:`b`, and a factor :math:`f` from 0 to 1 for
+        what chance alone gives, see :func:`genegraph.adaptation.find_adaptation`.  Of a query like
+        the reference, and of few cells, next to nothing changes.  Cells that look like none of the
+        types do not count, so a type that was not learned is still noticed.  Nothing is known of
+        the query's labels: where most cells are named wrongly to begin with, it can go astray.
+
+        Args:
+            X: The cells to be named, given as to :meth:`predict`: the query as a whole, so that
+                its composition is that of the query; of more than 4,000 so many are drawn, the
+                same each time.  Each technology or batch by itself, where there are several.
+
+        Returns:
+            A copy, with ``adapted_`` set, to name these cells and others like them; it can be
+            saved.  The estimator itself stays as it is, and is what names cells like the
+            reference's.  ``reliability()`` of the copy still tells of those.
+
+        Raises:
+            ValueError: As :meth:`predict`.
+
+        Example:
+            >>> X, y = np.array([[9.0, 1.0, 9.0], [1.0, 9.0, 9.0]] * 50), ["T", "B"] * 50
+            >>> model = GeneGCNClassifier(hidden_channels=(8,), random_state=0, verbose=False)
+            >>> query = np.array([[12.0, 6.0, 0.0], [6.0, 12.0, 0.0]] * 50)
+            >>> adapted = model.fit(X, y).adapt(query)
+            >>> adapted.predict(query[:2]).tolist(), adapted.adapted_["cells"]
+            (['T', 'B'], 100)
+        """
+        check_is_fitted(self)
+        return adapted(self, read_query(self, X))
+
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         r"""Returns the probability of each class, ``[num_cells, num_classes]``.
 
@@ -410,7 +459,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             key: Writes ``obs[key]`` (categorical), ``obs[key + "_confidence"]`` (probability of
                 the most probable class), ``obs[key + "_novelty"]`` (see :meth:`novelty`),
                 ``obsm[key + "_proba"]`` (one column a class), ``uns[key]`` (the ``classes``, in the
-                order of the columns, and what named the cells: version, graph, limits) and
+                order of the columns, and what named the cells: version, graph, whether adapted,
+                limits) and
                 ``uns[key + "_colors"]``, as scanpy has it.
             min_confidence: See :meth:`predict`.
             max_error: See :meth:`predict`.
@@ -456,6 +506,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             "classes": [str(label) for label in self.classes_],
             "genegraph": __version__,
             "graph": "none" if self.graph_ is None else self.graph_.content_hash,
+            "adapted": self.adapted_ is not None,
             "min_confidence": limits.min_confidence,
             "max_novelty": limits.max_novelty,
         }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genegraph.batches import CellRows
 from genegraph.classifier_cells import ReadCells
-from genegraph.classifier_network import ask
+from genegraph.classifier_network import ask, cells_first
 from genegraph.discriminants import fit_discriminants, weight_beside, without_each_fold
 from genegraph.nn import LinearDiscriminant
 from genegraph.novelty import choose_cells
@@ -115,7 +115,7 @@ def _set_discriminant(
         theirs = next(batches).to(read.device)
         return _mean_of_strangers(model.network_.head.votes(read), theirs, num_folds)
 
-    read, votes = ask(model, CellRows(some.X, depth=some.depth), _cells_first, what_strangers_say)
+    read, votes = ask(model, CellRows(some.X, depth=some.depth), cells_first, what_strangers_say)
     views = np.ascontiguousarray(read.swapaxes(0, 1))
     maps = fit_discriminants(views, codes, list(without_each_fold(fold)))
     if maps is None:
@@ -131,11 +131,6 @@ def _set_discriminant(
         linear.set(linear.weight * times, linear.bias * times)
     model.network_.head.discriminant.set(found[-1].weight, found[-1].bias)
     return found[:-1]
-
-
-def _cells_first(read: Tensor) -> Tensor:
-    """What the heads read, ``[num_cells, num_views, head_features]``."""
-    return read.unsqueeze(1) if read.dim() == 2 else read.movedim(0, 1)
 
 
 def _as_module(weight: NDArray[np.float32], bias: NDArray[np.float32]) -> LinearDiscriminant:

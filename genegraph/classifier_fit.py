@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 
+from genegraph.adaptation import TypeSums
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_calibration import calibrate
@@ -65,8 +66,8 @@ def fit_network(
 ) -> None:
     """Sets the network, how training went, and what is known of new cells.
 
-    These are ``network_``, ``history_``, ``n_iter_``, ``temperature_``, ``held_out_`` and
-    ``novelty_``.
+    These are ``network_``, ``history_``, ``n_iter_``, ``temperature_``, ``held_out_``,
+    ``novelty_``, ``types_`` and ``adapted_``.
     """
     # A fit that may be resumed must draw the same again: without a seed, one from its content.
     fingerprint = ""
@@ -107,7 +108,7 @@ def fit_network(
                 training = with_unlabeled(model, training, unlabeled, linear, rng)
                 ended = _train_again(model, training, validation, seed, how)
         calibrate(model, cells, codes, fold, val_rows, rng)
-        _learn_novelty(model, cells, codes, groups, rng)
+        _learn_types(model, cells, codes, groups, rng)
     if isinstance(ended, Warning):
         warnings.warn(ended, stacklevel=3)
     elif ended is not None:
@@ -192,7 +193,7 @@ def _class_weight(model: GeneGCNClassifier, codes: NDArray[np.int64]) -> torch.T
     return torch.as_tensor(weight, dtype=torch.float32)
 
 
-def _learn_novelty(
+def _learn_types(
     model: GeneGCNClassifier,
     cells: ReadCells,
     codes: NDArray[np.int64],
@@ -202,7 +203,15 @@ def _learn_novelty(
     """Notes what cells of the known types look like to the heads."""
     rows = choose_cells(codes, rng)
     known = cells.take(rows)
-    (features,) = ask(model, CellRows(known.X, depth=known.depth), first_view)
+    sums = TypeSums(codes[rows])
+
+    def noted(read: torch.Tensor) -> torch.Tensor:  # all views of all cells would fill memory
+        sums.add(read)
+        return first_view(read)
+
+    (features,) = ask(model, CellRows(known.X, depth=known.depth), noted)
+    model.types_ = sums.means()
+    model.adapted_ = None
     theirs = None if groups is None else groups[rows]
     if theirs is not None and len(np.unique(theirs)) < 2:
         theirs = None

@@ -146,6 +146,11 @@ def first_view(read: Tensor) -> Tensor:
     return read if read.dim() == 2 else read[0]
 
 
+def cells_first(read: Tensor) -> Tensor:
+    """Returns what all heads read, ``[num_cells, num_views, head_features]``."""
+    return read.unsqueeze(1) if read.dim() == 2 else read.movedim(0, 1)
+
+
 def _num_layers(model: GeneGCNClassifier) -> int:
     if not smooths(model):
         return 0

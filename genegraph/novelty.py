@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 NUM_COMPONENTS = 30
 NUM_CELLS = 4000
 CELLS_PER_CLASS = 20
+USUAL = 0.95
 
 
 def choose_cells(
@@ -106,6 +107,25 @@ class Novelty:
         nearer = np.searchsorted(self.distances, _nearest(projected, self.means), side="left")
         share: NDArray[np.float64] = nearer / (len(self.distances) + 1)
         return share
+
+    def distance(self, projected: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Returns how far cells are from the nearest type, in units of a usual distance.
+
+        Of cells like those learned from, 95 % are no farther than 1.  Beyond the farthest of them,
+        where novelty ends, it goes on.
+
+        Args:
+            projected: What the heads read of them, times ``directions``.
+
+        Raises:
+            ValueError: If no training cells were held out, so that nothing is known to be usual.
+        """
+        if len(self.distances) == 0:
+            raise ValueError("No training cells were held out, so no distance is known as usual.")
+        smallest = float(np.finfo(np.float32).tiny)  # where all cells of a type are alike
+        usual = max(float(np.quantile(self.distances, USUAL)), smallest)
+        far: NDArray[np.float64] = _nearest(projected, self.means).astype(np.float64) / usual
+        return far
 
     def check(self, max_novelty: float) -> None:
         """Raises a ValueError if no cell could be told to be newer than this."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from genegraph.adaptation import TypeMeans
 from genegraph.classifier_network import align_graph, build_network
 from genegraph.graph import GeneGraph
 from genegraph.novelty import Novelty
@@ -24,7 +25,7 @@ from genegraph.safefile import flatten_tree, read_safe, unflatten_tree, write_sa
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
-FORMAT = 4
+FORMAT = 5
 NOT_SAVED = ("graph", "trainer_options")
 FITTED = (
     "n_features_in_",
@@ -35,6 +36,7 @@ FITTED = (
     "counted_",
     "target_sum_",
     "temperature_",
+    "adapted_",
 )
 
 
@@ -53,6 +55,7 @@ def save_model(model: GeneGCNClassifier, path: str | os.PathLike[str]) -> None:
         "network": dict(model.network_.state_dict()),
         "held_out": _held_out(model),
         "novelty": vars(model.novelty_),
+        "types": vars(model.types_),
         "graph": None if model._aligned is None else model._aligned.to_state(),
     }
     if hasattr(model, "feature_names_in_"):
@@ -120,6 +123,7 @@ def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClas
             {**named, "confidence": held["confidence"]}, index=held["rows"]
         )
     model.novelty_ = Novelty(**state["novelty"])
+    model.types_ = TypeMeans(**state["types"])
     if state["genes"] is not None:
         model.feature_names_in_ = np.array(list(state["genes"]), dtype=object)
     check_fitted(model)
@@ -129,5 +133,8 @@ def _rebuild(cls: type[GeneGCNClassifier], state: dict[str, Any]) -> GeneGCNClas
     model.network_ = build_network(model, in_use)
     model.network_.load_state_dict(state["network"])
     model.network_.eval()
-    model.novelty_.check_shape(len(model.network_.head_input.columns), len(model.classes_))
+    read = model.network_.head_input
+    num_features, num_classes = len(read.columns), len(model.classes_)
+    model.novelty_.check_shape(num_features, num_classes)
+    model.types_.check_shape(read.num_views, num_classes, num_features)
     return model

@@ -85,6 +85,8 @@ def check_fitted(model: GeneGCNClassifier) -> None:
         wrong = "temperature_"
     if not (model.target_sum_ is None or _is_positive(model.target_sum_)):
         wrong = "target_sum_"
+    if not _is_adaptation(model.adapted_):
+        wrong = "adapted_"
     if wrong is not None:
         raise ValueError(f"its {wrong!r} is {getattr(model, wrong)!r}"[:200])
 
@@ -128,6 +130,17 @@ def _looks(weights: dict[str, Any], name: str) -> str:
 
 def _is_positive(number: Any) -> bool:
     return isinstance(number, float | int) and math.isfinite(number) and number > 0
+
+
+def _is_adaptation(told: Any) -> bool:
+    if told is None:
+        return True
+    kinds = {"cells": (int,), "known": (int,), "shift": _NUMBER, "slope": _NUMBER}
+    return (
+        isinstance(told, dict)
+        and {*told} == {*kinds}
+        and all(type(told[key]) in kinds[key] and told[key] >= 0 for key in kinds)
+    )
 
 
 def _are_genes(names: list[Any], number: int) -> bool:

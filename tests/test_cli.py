@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genegraph import GeneGraph, __version__
+from genegraph import GeneGCNClassifier, GeneGraph, __version__
 from genegraph.cli import main
 
 GENES = ["CD79A", "CD79B", "MS4A1", "CD3D", "CD3E", "CD2"]
@@ -131,6 +131,28 @@ def test_new_cells_are_unknown(files):
     assert 0 < new.sum() < 20
     assert ((table["predicted"] == "unknown") == new).all()
     assert predict(files, files / "other.csv", "--max-novelty", 1.0) == 1
+
+
+def test_adapted_to_the_query(files, capsys):
+    query = make_cells(100, seed=1)
+    query.X = query.X * np.float32([1, 1, 1, 8, 8, 8])  # caught better in another technology
+    query.write_h5ad(files / "query.h5ad")
+    fit(files)
+    model = GeneGCNClassifier.load(files / "m.genegraph")
+    adapted = model.adapt(query)
+    assert adapted.score(query, "cell_type") > 0.95 > model.score(query, "cell_type")
+    capsys.readouterr()
+    assert predict(files, files / "out.csv", "--adapt", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["adapted"] == adapted.adapted_
+    table = pd.read_csv(files / "out.csv")
+    assert table["predicted"].tolist() == adapted.predict(query).tolist()
+    assert annotate(files, "--adapt", "--out", files / "once.csv", "--model", files / "kept") == 0
+    assert "adapted to 100 cells" in capsys.readouterr().out
+    assert (files / "once.csv").read_text() == (files / "out.csv").read_text()
+    assert GeneGCNClassifier.load(files / "kept").adapted_ is None  # for the next query
+    report = ("report", files / "query.h5ad", "--model", files / "kept", "--no-interactions")
+    assert run(*report, "--labels", "cell_type", "--adapt", "--out", files / "out.html") == 0
+    assert "adapted to 100 cells" in (files / "out.html").read_text()
 
 
 def test_predict_to_h5ad_uses_the_key(files):

@@ -116,6 +116,20 @@ CHANGES = {
         replace(("novelty", "means"), lambda t: t[:1].clone()),
         "2 classes",
     ),
+    "float64 types": (
+        replace(("types", "means"), torch.Tensor.double),
+        "must be float32, float32, int64",
+    ),
+    "types of a class less": (
+        replace(("types", "means"), lambda t: t[:, :1].clone()),
+        r"of 1 views, 2 classes .*\(got shapes",
+    ),
+    "types of no cells": (replace(("types", "num_cells"), torch.zeros_like), "of a cell at least"),
+    "adapted to what": (put("fitted", "adapted_", {"cells": "all"}), "'adapted_' is"),
+    "adapted to less than none": (
+        put("fitted", "adapted_", {"cells": -1, "known": 0, "shift": 0.0, "slope": 1.0}),
+        "'adapted_' is",
+    ),
     "another gene": (put("graph", "genes", list("ABCDEF")), "does not match its checksum"),
     "normalised how": (put("graph", "normalization", 3), "does not match its checksum"),
     "steps": (put("graph", "provenance", {"graph_steps": 3}), "'graph_steps' must be a list"),
@@ -137,7 +151,7 @@ def test_parts_that_disagree_are_an_error_before_the_network_is_made(changed, mo
     change, message = CHANGES[name]
     path = changed(change)
     monkeypatch.setattr(persistence, "build_network", lambda *_: pytest.fail("was made"))
-    if "novelty" in name:  # which is held against what the network reads
+    if "novelty" in name or "types" in name:  # which are held against what the network reads
         monkeypatch.undo()
     with pytest.raises(ValueError, match=message):
         GeneGCNClassifier.load(path)

@@ -92,6 +92,16 @@ def test_rare_types_are_always_among_the_cells_chosen():
     assert choose_cells(codes[:100], np.random.RandomState(0)).tolist() == list(range(100))
 
 
+def test_distance_goes_on_where_novelty_ends():
+    one = np.eye(1, dtype=np.float32)
+    novelty = Novelty(one, one * 10, np.float32([1, 2, 2, 4]))
+    usual = np.quantile([1, 2, 2, 4], 0.95)
+    cells = np.float32([[10], [12], [0], [110]])
+    np.testing.assert_allclose(novelty.distance(cells), [0, 2 / usual, 10 / usual, 100 / usual])
+    with pytest.raises(ValueError, match="No training cells were held out"):
+        Novelty(one, one, np.empty(0, np.float32)).distance(cells)
+
+
 def test_what_cannot_be_is_refused():
     one = np.eye(1, dtype=np.float32)
     novelty = Novelty(one, one, np.arange(19, dtype=np.float32))

@@ -147,7 +147,33 @@ def add_naming(parser: argparse.ArgumentParser) -> None:
     add("--key", default="genegraph", help="name of the results in an .h5ad (default: genegraph)")
     add("--force", action="store_true", help="replace the output file if there is one")
     add("--majority-voting", metavar="NAME", help="clusters in obs or neighbours in obsp vote")
+    add_adapt(parser)
     add_limits(parser)
+
+
+def add_adapt(parser: argparse.ArgumentParser) -> None:
+    """Adds whether the model is adapted to the cells first."""
+    parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="adapt to the cells first: for cells of another technology or depth",
+    )
+
+
+def adapted(
+    args: argparse.Namespace, output: Output, model: "GeneGCNClassifier", cells: "AnnData"
+) -> "GeneGCNClassifier":
+    """Returns the model that is to name the cells; adapted to them where that is asked for."""
+    if not args.adapt:
+        return model
+    from genegraph.classifier_adapt import describe
+
+    with output.waiting("adapting to the cells"):
+        model = model.adapt(cells)
+    assert model.adapted_ is not None
+    output.say(describe(model.adapted_))
+    output.result(adapted=model.adapted_)
+    return model
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -168,6 +194,7 @@ def name(
     args: argparse.Namespace, output: Output, model: "GeneGCNClassifier", cells: "AnnData"
 ) -> None:
     """Names cells and writes them."""
+    model = adapted(args, output, model, cells)
     with output.waiting("naming cells"):
         model.annotate(
             cells,

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from genegraph.cli.options import add_limits, check_limits, read_cells
+from genegraph.cli.options import adapted, add_adapt, add_limits, check_limits, read_cells
 from genegraph.cli.output import Output
 from genegraph.cli.usage import check_inputs, check_output
 
@@ -26,6 +26,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     option("--labels", metavar="COLUMN", help="column of obs with the true types, if known")
     option("--no-interactions", action="store_true", help="leave out what takes longest")
     option("--force", action="store_true", help="replace the report if there is one")
+    add_adapt(parser)
     add_limits(parser)
     parser.set_defaults(command=run)
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
     model = GeneGCNClassifier.load(args.model)
     cells = read_cells(args.cells, output)
+    model = adapted(args, output, model, cells)
     with output.waiting("writing the report"):
         model.report(
             cells,

@@ -13,7 +13,7 @@ class HeadInput(torch.nn.Module):
         h_k = s\,(x_{i_k} - m_k)
 
     Everything here is measured on training cells before training, never learned: as it comes,
-    all features are handed on as they are.
+    all features are handed on as they are.  :meth:`adapt` makes it fit for cells of another kind.
 
     Args:
         num_features: How many are handed on.
@@ -48,6 +48,21 @@ class HeadInput(torch.nn.Module):
         self.columns.copy_(columns)
         self.center.copy_(center.view_as(self.center))
         self.scale.copy_(torch.as_tensor(scale).view_as(self.scale))
+
+    @property
+    def num_views(self) -> int:
+        """How many views, 1 where cells have but one."""
+        return self.scale.numel()
+
+    def adapt(self, slope: Tensor, offset: Tensor) -> None:
+        """Changes unit and centre so that :math:`h / b + a` is handed on for :math:`h` from now.
+
+        Args:
+            slope: :math:`b`, ``[num_views]``.
+            offset: :math:`a`, ``[num_views, num_features]``.
+        """
+        self.scale /= slope.view_as(self.scale)
+        self.center -= offset.view_as(self.center) / self.scale
 
     def forward(self, x: Tensor) -> Tensor:
         chosen = x if len(self.columns) == x.size(-1) else x[..., self.columns]

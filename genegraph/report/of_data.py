@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genegraph.classifier_adapt import describe
 from genegraph.report.asked import Asked
 from genegraph.report.html import Html, definitions, paragraph, section
 
@@ -37,6 +38,8 @@ def of_data(asked: Asked) -> Html:
         "values": f"{values}; from {source}",
         "genes missing": _some(missing) if missing else "none",
     }
+    if model.adapted_ is not None:
+        facts["the classifier"] = describe(model.adapted_)
     if model.graph_ is not None:
         report = model.graph_.report()
         facts["isolated genes"] = (
