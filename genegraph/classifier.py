@@ -401,7 +401,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         """
         limits = self._limits(min_confidence, max_error, max_novelty)
         proba, novelty = self._ask(X)
-        return name_cells(proba, self.classes_, limits.unsure(proba, limits.new(novelty)))
+        new = limits.new(novelty, self.adapted_ is not None)
+        return name_cells(proba, self.classes_, limits.unsure(proba, new))
 
     def reliability(self, X: Any = None, y: Any = None) -> Reliability:
         """Returns what the classifier's confidence is worth.
@@ -482,7 +483,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         if majority_voting is not None:
             check_voters(adata, majority_voting)
         proba, novelty = self._ask(adata)
-        new = limits.new(novelty)
+        new = limits.new(novelty, self.adapted_ is not None)
         found = {key: name_cells(proba, self.classes_, limits.unsure(proba, new))}
         if majority_voting is not None:
             shared = vote(adata, proba, majority_voting)

@@ -224,6 +224,14 @@ def test_cells_of_another_technology_are_named_better(fitted):
     assert adapted.adapted_["shift"] > 0.5
 
 
+def test_of_a_query_that_looks_new_it_is_said_what_to_do(fitted):
+    query = other_technology()
+    query.X = query.X * np.float32([9, 1] * 6)
+    with pytest.warns(UserWarning, match=r"of the 200 cells have a novelty .*model\.adapt"):
+        fitted.annotate(query)
+    fitted.adapt(query).annotate(query)  # says nothing more
+
+
 def test_others_of_that_technology_are_named_better_too(fitted):
     adapted = fitted.adapt(other_technology(seed=1))
     assert adapted.score(other_technology(seed=2), "cell_type") > 0.95

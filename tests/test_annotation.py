@@ -67,3 +67,13 @@ def test_many_new_cells_are_said_to_be_many():
     with pytest.warns(UserWarning, match="20 of the 40 cells have a novelty above 0.95"):
         assert Limits(max_novelty=0.95).new(np.repeat([0.1, 0.99], 20)).sum() == 20
     assert Limits(max_novelty=0.95).new(np.repeat([0.1, 0.99], 5)).sum() == 5  # too few to say
+
+
+def test_many_new_cells_without_a_limit_are_said_to_be_many_too():
+    novelty = np.repeat([0.1, 0.99], 20)
+    with pytest.warns(UserWarning, match=r"20 of the 40 cells .* above 0\.95.*model\.adapt\(query\)"):
+        assert Limits().new(novelty).sum() == 0
+    assert Limits().new(novelty, adapted=True).sum() == 0  # nothing more to be done: no warning
+    with pytest.warns(UserWarning, match="may be what is new, not the types.$"):
+        assert Limits(max_novelty=0.95).new(novelty, adapted=True).sum() == 20
+    assert Limits().new(np.linspace(0, 1, 100)).sum() == 0
