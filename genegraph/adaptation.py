@@ -14,8 +14,6 @@ from torch import Tensor
 NUM_STEPS = 5
 LARGEST_SLOPE = 2.0
 
-Features = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class TypeMeans:
@@ -103,23 +101,23 @@ class Adaptation(NamedTuple):
             :math:`\sqrt{w}`; the mean over views.
     """
 
-    slope: Features
-    offset: Features
+    slope: NDArray[np.float32]
+    offset: NDArray[np.float32]
     known: NDArray[np.bool_]
     shift: float
 
-    def __call__(self, views: Features) -> Features:
+    def __call__(self, views: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns adapted views."""
-        adapted: Features = views / self.slope[:, None, None]
+        adapted: NDArray[np.float32] = views / self.slope[:, None, None]
         adapted += self.offset[:, None]
         return adapted
 
 
 def find_adaptation(
-    views: Features,
+    views: NDArray[np.float32],
     types: TypeMeans,
-    name: Callable[[Features], Features],
-    distance: Callable[[Features], NDArray[np.float64]],
+    name: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    distance: Callable[[NDArray[np.float32]], NDArray[np.float64]],
 ) -> Adaptation:
     r"""Returns what makes a query look as its types were learned to look.
 
@@ -209,7 +207,7 @@ def _beyond_chance(
 
 
 def _slopes(
-    views: Features, proba: NDArray[np.float64], means: NDArray[np.float32]
+    views: NDArray[np.float32], proba: NDArray[np.float64], means: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Returns how far cells of different types are apart, by how far they were; of each view."""
     around = proba - proba.mean(0)

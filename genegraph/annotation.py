@@ -10,8 +10,6 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genegraph.novelty import USUAL
-
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -36,9 +34,7 @@ class Limits(NamedTuple):
         return self.min_confidence > 0 or self.max_novelty < 1
 
     def new(self, novelty: NDArray[np.float64], adapted: bool = False) -> NDArray[np.bool_]:
-        """Returns which cells are newer than ``max_novelty``.
-
-        Warns if suspiciously many are, or, where there is no limit, of a novelty above 0.95.
+        """Returns which cells are newer than ``max_novelty``; warns if they are suspiciously many.
 
         Args:
             novelty: Of each cell, in 0 .. 1.
@@ -49,18 +45,14 @@ class Limits(NamedTuple):
             [False, True]
         """
         new: NDArray[np.bool_] = novelty > self.max_novelty
-        limited = self.max_novelty < 1
-        limit = self.max_novelty if limited else USUAL
-        many = int((novelty > limit).sum())
-        if adapted and not limited:
-            return new
-        if len(new) >= 20 and many > max(MANY_NEW, 4 * (1 - limit)) * len(new):
+        expected = 1 - self.max_novelty
+        if len(new) >= 20 and new.mean() > max(MANY_NEW, 4 * expected):
             hint = "" if adapted else " model.adapt(query) takes such a difference away."
             warnings.warn(
-                f"{many:,} of the {len(new):,} cells have a novelty above {limit:.3g}; of cells "
-                f"like the reference's {100 * (1 - limit):.0f} % would. If the query comes from "
-                "another technology, or is much shallower, that may be what is new, not the types."
-                f"{hint}",
+                f"{new.sum():,} of the {len(new):,} cells have a novelty above "
+                f"{self.max_novelty:.3g}; of cells like the reference's {100 * expected:.0f} % "
+                "would. If the query comes from another technology, that may be what is new, not "
+                f"the types.{hint}",
                 stacklevel=3,
             )
         return new

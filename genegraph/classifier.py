@@ -20,7 +20,13 @@ from genegraph.annotation import UNKNOWN, Limits, check_voters, name_cells, vote
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_adapt import adapted
-from genegraph.classifier_cells import in_use, read_groups, read_query, read_training
+from genegraph.classifier_cells import (
+    in_use,
+    read_groups,
+    read_query,
+    read_training,
+    warn_if_shallow,
+)
 from genegraph.classifier_checks import check_classes, check_options
 from genegraph.classifier_fit import fit_network, recipe_of
 from genegraph.classifier_network import align_graph, ask, first_view, smooths
@@ -141,6 +147,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
         counted_: Whether the cells are taken as counts, so that ``shrinkage`` applies.
+        median_depth_: Reads of the median training cell; None where cells are not counts.
         target_sum_: What log1p values were found to be normalised to, or None.
         temperature_: :math:`\tau`, by which the logits are divided; 1 where nothing was held out.
         held_out_: The cells of fit (by position) that were held out, with ``label``,
@@ -309,6 +316,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         theirs = read_groups(X, groups, len(codes))
         align_graph(self)
         cells = in_use(self, cells)
+        self.median_depth_ = None if cells.depth is None else float(np.median(cells.depth))
         others = None if unlabeled is None else read_unlabeled(self, cells, unlabeled)
         fit_network(self, cells, codes, theirs, others, folder)
         return self
@@ -516,6 +524,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         """Returns probabilities and novelty."""
         check_is_fitted(self)
         cells = read_query(self, X)
+        warn_if_shallow(self, cells)
         directions = torch.from_numpy(self.novelty_.directions)
 
         def novelty(read: Tensor) -> Tensor:  # of a batch: places of a million cells fill memory

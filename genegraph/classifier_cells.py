@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
 
+SHALLOW = 1 / 3
+"""At a fifth of the reads a tenth of the cells or more is lost, see ``docs/choices.md``."""
+
+
 class ReadCells(NamedTuple):
     """Cells as the network takes them.
 
@@ -97,6 +101,20 @@ def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
         obs_names=X.obs_names,
     )
     return in_use(model, ReadCells(aligned, cells.depth))
+
+
+def warn_if_shallow(model: GeneGCNClassifier, cells: ReadCells) -> None:
+    """Warns if a query has far fewer reads than the reference, and nothing was done about it."""
+    if cells.depth is None or model.median_depth_ is None or model.adapted_ is not None:
+        return
+    here, there = float(np.median(cells.depth)), model.median_depth_
+    if here < SHALLOW * there:
+        warnings.warn(
+            f"The cells have {here:,.0f} reads (median), those learned from {there:,.0f}: many "
+            "will be named wrongly. model.adapt(query) makes up for most of it; so does "
+            "learning from a reference thinned to the depth of the query.",
+            stacklevel=4,
+        )
 
 
 def read_groups(X: Any, groups: Any, num_cells: int) -> NDArray[Any] | None:

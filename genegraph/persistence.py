@@ -37,6 +37,7 @@ FITTED = (
     "target_sum_",
     "temperature_",
     "adapted_",
+    "median_depth_",
 )
 
 

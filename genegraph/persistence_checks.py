@@ -85,6 +85,9 @@ def check_fitted(model: GeneGCNClassifier) -> None:
         wrong = "temperature_"
     if not (model.target_sum_ is None or _is_positive(model.target_sum_)):
         wrong = "target_sum_"
+    depth = model.median_depth_
+    if depth is not None and not (type(depth) is float and 0 <= depth < math.inf):
+        wrong = "median_depth_"
     if not _is_adaptation(model.adapted_):
         wrong = "adapted_"
     if wrong is not None:

@@ -224,11 +224,15 @@ def test_cells_of_another_technology_are_named_better(fitted):
     assert adapted.adapted_["shift"] > 0.5
 
 
-def test_of_a_query_that_looks_new_it_is_said_what_to_do(fitted):
+def test_of_a_shallow_query_it_is_said_what_to_do(fitted, tmp_path):
     query = other_technology()
-    query.X = query.X * np.float32([9, 1] * 6)
-    with pytest.warns(UserWarning, match=r"of the 200 cells have a novelty .*model\.adapt"):
-        fitted.annotate(query)
+    query.X = np.random.default_rng(0).binomial(query.X.astype(int), 0.25).astype("float32")
+    fitted.save(tmp_path / "model")
+    for model in (fitted, GeneGCNClassifier.load(tmp_path / "model")):
+        said = r"have \d+ reads \(median\), those learned from \d+: .*model\.adapt\(query\)"
+        with pytest.warns(UserWarning, match=said) as told:
+            model.annotate(query)
+        assert told[0].filename == __file__
     fitted.adapt(query).annotate(query)  # says nothing more
 
 

@@ -125,6 +125,7 @@ CHANGES = {
         r"of 1 views, 2 classes .*\(got shapes",
     ),
     "types of no cells": (replace(("types", "num_cells"), torch.zeros_like), "of a cell at least"),
+    "depth of text": (put("fitted", "median_depth_", "30"), "'median_depth_' is '30'"),
     "adapted to what": (put("fitted", "adapted_", {"cells": "all"}), "'adapted_' is"),
     "adapted to less than none": (
         put("fitted", "adapted_", {"cells": -1, "known": 0, "shift": 0.0, "slope": 1.0}),
