@@ -1,4 +1,4 @@
-"""How cells of another technology or depth differ, on average, from those that were learned."""
+"""How cells of another technology or depth differ from those that were learned, all types alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 NUM_STEPS = 5
+"""Twelve give the same, see ``docs/choices.md``."""
 LARGEST_SLOPE = 2.0
+"""A quotient of sums over wrongly named cells may be anything."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,8 @@ def find_adaptation(
     takes off what chance alone would give [1]_: a query like the reference, and one cell, stay as
     they are.  All means and sums are over the :math:`n` cells that, once adapted, are no farther
     from the nearest type than 95 % of cells like the reference's, and over half of the cells at
-    least: a type that was not learned must not move the others.
-    The quotient is kept between 1/2 and 2.
-
-    Where most cells are named wrongly to begin with, it can end in a wrong place.
+    least: a type that was not learned must not move the others.  The quotient is kept between 1/2
+    and 2.  Where most cells are named wrongly to begin with, it can end in a wrong place.
 
     Args:
         views: What the heads read of the query, ``[num_views, num_cells, num_features]``.

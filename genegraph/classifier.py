@@ -336,9 +336,10 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         with the reference's mean :math:`m_k` of each type, the query's composition :math:`\pi` as
         the heads find it once adapted, a slope :math:`b`, and a factor :math:`f` from 0 to 1 for
         what chance alone gives, see :func:`genegraph.adaptation.find_adaptation`.  Of a query like
-        the reference, and of few cells, next to nothing changes.  Cells that look like none of the
-        types do not count, so a type that was not learned is still noticed.  Nothing is known of
-        the query's labels: where most cells are named wrongly to begin with, it can go astray.
+        the reference next to nothing changes, and the less the fewer its cells are.  Cells that
+        look like none of the types do not count, so a type that was not learned is still noticed.
+        Nothing is known of the query's labels: where most cells are named wrongly to begin with, it
+        can go astray.
 
         Args:
             X: The cells to be named, given as to :meth:`predict`: the query as a whole, so that
