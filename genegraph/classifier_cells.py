@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 SHALLOW = 1 / 3
-"""At a fifth of the reads a tenth of the cells or more is lost, see ``docs/choices.md``."""
+"""At a fifth of the reads up to 16 points of accuracy are lost, see ``docs/accuracy.md``."""
 
 
 class ReadCells(NamedTuple):
