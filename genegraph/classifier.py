@@ -380,8 +380,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         It is the share of training cells that are nearer to their nearest type: 0.99 says that of
         cells like those learned from, 1 % are as far off.  High where a type was not learned (the
         probabilities do not tell: they share 1 out among the classes), and also where technology
-        or depth differ from the training cells'.  The cells of fit themselves look newer than others
-        of their kind, as components and covariance are adapted to them.  See :class:`~genegraph.novelty.Novelty`.
+        or depth differ from the training cells'.  The cells of fit themselves look newer than
+        others of their kind, as the components were found among them.  See
+        :class:`~genegraph.novelty.Novelty`.
         """
         return self._ask(X)[1]
 
