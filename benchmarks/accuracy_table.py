@@ -358,7 +358,7 @@ def _adapted(rows: pd.DataFrame) -> str:
         "|---|---|---|---|---|",
     ]
     rows = pd.concat([rows, _of_their_own_depth(rows)])
-    for condition in ["transfer", *DEEPER]:
+    for condition in [*SHARES, *FEW, "transfer", *DEEPER]:
         for other in (OURS, *ADAPTING, OWN_DEPTH):
             if other != ADAPTED:
                 told = _minus(rows, condition, ADAPTED, other)

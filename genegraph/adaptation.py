@@ -146,7 +146,8 @@ def find_adaptation(
     they are.  All means and sums are over the :math:`n` cells that, once adapted, are no farther
     from the nearest type than 95 % of cells like the reference's, and over half of the cells at
     least: a type that was not learned must not move the others.  The quotient is kept between 1/2
-    and 2.  Where most cells are named wrongly to begin with, it can end in a wrong place.
+    and 2.  Where most cells are named wrongly to begin with, or nearly all are of one type, it can
+    end in a wrong place.
 
     Args:
         views: What the heads read of the query, ``[num_views, num_cells, num_features]``.

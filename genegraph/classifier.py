@@ -338,8 +338,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         what chance alone gives, see :func:`genegraph.adaptation.find_adaptation`.  Of a query like
         the reference next to nothing changes, and the less the fewer its cells are.  Cells that
         look like none of the types do not count, so a type that was not learned is still noticed.
-        Nothing is known of the query's labels: where most cells are named wrongly to begin with, it
-        can go astray.
+        Nothing is known of the query's labels: where most cells are named wrongly to begin with, or
+        nearly all are of one type, it can go astray.
 
         Args:
             X: The cells to be named, given as to :meth:`predict`: the query as a whole, so that
