@@ -180,13 +180,14 @@ def _spread(case: Case, seed: int) -> Named:
 
 
 def ours(
-    prior: str = "real", *, unlabeled: bool = False, adapt: bool = False, **options: Any
+    prior: str = "real", *, unlabeled: str | None = None, adapt: bool = False, **options: Any
 ) -> Callable[[Case, int], Named]:
     """Returns the package's classifier with the real prior, a rewired one, or none.
 
     Args:
         prior: ``"real"``, ``"rewired"`` or ``"none"``.
-        unlabeled: Learn from the unlabelled cells of the case too.
+        unlabeled: Learn from cells without labels too: ``"others"``, those of the case, or
+            ``"query"``, the test cells.
         adapt: Adapt to the test cells before they are named, without their labels.
         options: Of the classifier.
     """
@@ -200,7 +201,8 @@ def ours(
         named = AnnData(case.test.X, case.test.obs[[]].copy(), case.test.var[[]])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cells whose reads cannot be told: by design here
-            model.fit(case.train, "cell_type", unlabeled=case.others if unlabeled else None)
+            others = {None: None, "others": case.others, "query": named}[unlabeled]
+            model.fit(case.train, "cell_type", unlabeled=others)
             if adapt:
                 model = model.adapt(named)
             model.annotate(named, "found")
@@ -238,6 +240,7 @@ NETWORKS = {
 }
 OURS = "gene GCN"
 ADAPTED = "gene GCN, adapted"
+QUERY = "gene GCN, query learned too"
 DISCRIMINANT = "gene GCN, discriminant too"
 UNLABELED = "gene GCN, unlabelled cells too"
 REGRESSION = _tuned(LogisticRegression(max_iter=300), [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
@@ -263,14 +266,15 @@ ADAPTING: dict[str, Callable[[Case, int], Named]] = {
     "logistic regression, adapted": _adapted(REGRESSION),
     ADAPTED: ours(adapt=True),
     "gene GCN, no graph, adapted": ours("none", adapt=True),
+    QUERY: ours(unlabeled="query"),
 }
 """They read the test cells, all of them together and without labels, before they name any."""
 METHODS |= ADAPTING
 SEMI: dict[str, Callable[[Case, int], Named]] = {
     "logistic regression, self-trained": _self_trained,
     "label spreading": _spread,
-    UNLABELED: ours(unlabeled=True),
-    "gene GCN, unlabelled cells too, no graph": ours("none", unlabeled=True),
+    UNLABELED: ours(unlabeled="others"),
+    "gene GCN, unlabelled cells too, no graph": ours("none", unlabeled="others"),
 }
 """They learn from cells without labels too, where few are labelled."""
 METHODS |= SEMI

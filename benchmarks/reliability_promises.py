@@ -243,7 +243,8 @@ PROMISES: dict[str, list[Promise]] = {
         ),
         promise(
             "With `unlabeled`, what a head is to learn of a cell without label comes from no label "
-            "that the head is kept from.",
+            "that the head is kept from, but for a few numbers that all heads share (named in "
+            "docs/few_labels.md).",
             "test_unlabeled.py::test_heads_are_told_nothing_by_the_labels_they_are_kept_from",
         ),
         promise(

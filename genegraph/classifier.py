@@ -22,6 +22,7 @@ from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_adapt import adapted
 from genegraph.classifier_cells import (
     in_use,
+    median_depth,
     read_groups,
     read_query,
     read_training,
@@ -147,7 +148,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
         counted_: Whether the cells are taken as counts, so that ``shrinkage`` applies.
-        median_depth_: Reads of the median training cell; None where cells are not counts.
+        median_depth_: Reads of the median training cell, or of the median unlabelled one where that
+            has fewer; None where cells are not counts.
         target_sum_: What log1p values were found to be normalised to, or None.
         temperature_: :math:`\tau`, by which the logits are divided; 1 where nothing was held out.
         held_out_: The cells of fit (by position) that were held out, with ``label``,
@@ -278,12 +280,15 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
                 Cells of one donor resemble each other: confidence that is to hold for new donors
                 must be measured on donors not learned from.
             unlabeled: Cells without labels to learn from too, given as ``X`` is: further cells of
-                the same study, or those that are to be named.  They help where labels are few.
-                The network is trained twice, the second time also on what it says of each such
-                cell, together with the cell's neighbours (the 15 nearest in the principal
-                components of what the heads read).  What a head is told of them comes from no label
-                that it is kept from.  50,000 cells are used, drawn by chance where there are more.
-                See ``docs/few_labels.md`` for what that gives, and where it gives nothing.
+                the same study, or those that are to be named.  They help where labels are few, and
+                where technology or depth are not those of the labelled cells; all of one technology
+                and depth.  The network is trained twice, the second time also on what the first,
+                adapted to them as :meth:`adapt` does, says of each such cell, together with the
+                cell's neighbours (the 15 nearest in the principal components of what the heads
+                read) as far as these have helped with labelled cells.  What a head is told of them
+                comes from no label that it is kept from.  50,000 cells are used, drawn by chance
+                where there are more.  See ``docs/few_labels.md`` for what that gives, and where it
+                gives nothing.
             layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where
                 no layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
                 from there too.
@@ -316,8 +321,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         theirs = read_groups(X, groups, len(codes))
         align_graph(self)
         cells = in_use(self, cells)
-        self.median_depth_ = None if cells.depth is None else float(np.median(cells.depth))
         others = None if unlabeled is None else read_unlabeled(self, cells, unlabeled)
+        self.median_depth_ = median_depth(cells, others)
         fit_network(self, cells, codes, theirs, others, folder)
         return self
 

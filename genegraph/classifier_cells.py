@@ -103,6 +103,13 @@ def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
     return in_use(model, ReadCells(aligned, cells.depth))
 
 
+def median_depth(cells: ReadCells, others: ReadCells | None) -> float | None:
+    """Returns reads of the median cell, of the shallower cells; None where they are no counts."""
+    found = [part.depth for part in (cells, others) if part is not None]
+    known = [float(np.median(depth)) for depth in found if depth is not None]
+    return min(known, default=None)
+
+
 def warn_if_shallow(model: GeneGCNClassifier, cells: ReadCells) -> None:
     """Warns if a query has far fewer reads than the reference, and nothing was done about it."""
     if cells.depth is None or model.median_depth_ is None or model.adapted_ is not None:
@@ -112,7 +119,7 @@ def warn_if_shallow(model: GeneGCNClassifier, cells: ReadCells) -> None:
         warnings.warn(
             f"The cells have {here:,.0f} reads (median), those learned from {there:,.0f}: many "
             "will be named wrongly. model.adapt(query) makes up for most of it; so does "
-            "learning from a reference thinned to the depth of the query.",
+            "fit(..., unlabeled=query), or a reference thinned to the depth of the query.",
             stacklevel=4,
         )
 

@@ -105,6 +105,7 @@ def fit_network(
             ended = _train(model, training, validation, seed, _within(how, LABELED_ONLY))
             if ended is None:
                 linear = calibrate(model, cells, codes, fold, val_rows, rng)
+                _learn_types(model, cells, codes, groups, rng)
                 training = with_unlabeled(model, training, unlabeled, linear, rng)
                 ended = _train_again(model, training, validation, seed, how)
         calibrate(model, cells, codes, fold, val_rows, rng)

@@ -13,7 +13,7 @@ from genegraph.classifier_cells import ReadCells
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_unlabeled import with_unlabeled
 from genegraph.nn import LinearDiscriminant
-from genegraph.unlabeled import choose_unlabeled, neighbor_graph, propagate
+from genegraph.unlabeled import choose_unlabeled, neighbor_graph, propagate, propagate_from_folds
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")
 
@@ -63,6 +63,92 @@ def test_of_many_cells_fifty_thousand_are_drawn():
     assert choose_unlabeled(3, rng).tolist() == [0, 1, 2]
 
 
+def told_of_two_clouds(labels, guess, share):
+    """Two clouds of 40, of which 20 each are labelled; what is told of them, from two folds."""
+    rng = np.random.default_rng(0)
+    side = np.tile([0, 1], 40)
+    graph = neighbor_graph((5 * side[:, None] + rng.normal(size=(80, 2))).astype("float32"))
+    fold = np.arange(40) // 2 % 2
+    found = propagate_from_folds(graph, guess, labels, fold)
+    for number in range(2):
+        known = np.append(fold != number, np.zeros(40, dtype=bool))
+        start = guess[:, number].copy()
+        start[known] = np.eye(2)[labels[known[:40]]]
+        np.testing.assert_allclose(found[:, number], propagate(graph, start, known, share))
+    return found
+
+
+def test_neighbours_count_where_labels_are_told_best_by_them():
+    labels = np.tile([0, 1], 20)
+    unsure = np.full((80, 2, 2), 0.5, dtype="float32")
+    told = told_of_two_clouds(labels, unsure, 0.8)
+    assert (told[40:].argmax(2) == np.tile([0, 1], 20)[:, None]).all()
+
+
+def test_neighbours_do_not_count_where_each_cell_is_known_better_by_itself():
+    rng = np.random.default_rng(0)
+    types = rng.integers(0, 2, 80)  # neighbours are of any type
+    sure = np.eye(2)[types][:, None].repeat(2, 1) * 0.9 + 0.05
+    told = told_of_two_clouds(types[:40], sure.astype("float32"), 0.0)
+    np.testing.assert_array_equal(told[40:], sure[40:].astype("float32"))
+
+
+def share_taken(graph, guess, labels, fold):
+    """How much neighbours counted, as seen on the cells of fold 0."""
+    found = propagate_from_folds(graph, guess, labels, fold)[:, 0]
+    known = np.append(fold != 0, np.zeros(len(guess) - len(labels), dtype=bool))
+    start = guess[:, 0].copy()
+    start[known] = np.eye(guess.shape[2])[labels[known[: len(labels)]]]
+    return [s for s in unlabeled.SHARES if np.allclose(propagate(graph, start, known, s), found)]
+
+
+def test_types_count_as_they_are_among_the_cells_without_labels():
+    # Cells of type 0 are told by neighbours only, types 1 and 2 live together: by themselves only.
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    places = rng.normal(size=(120, 2)) + 20 * (labels[:, None] > 0)
+    apart = sp.block_diag([neighbor_graph(places.astype("float32")), sp.eye(60)]).tocsr()
+    guess = np.full((180, 2, 3), 0.02, dtype="float32")
+    guess[np.arange(120), :, labels] = 0.96
+    guess[:120][labels == 0] = 1 / 3
+    fold = np.arange(120) // 3 % 2
+    taken = []
+    for composition in ([0.98, 0.01, 0.01], [0.02, 0.49, 0.49]):
+        guess[120:] = composition
+        taken += share_taken(apart, guess, labels, fold)
+    assert taken[0] > taken[1]
+
+
+def test_neighbours_may_be_right_without_being_sure():
+    rng = np.random.default_rng(0)
+    labels = np.arange(100) % 2
+    rows = [
+        rng.permutation(
+            np.append(
+                rng.choice(np.flatnonzero(labels == y), 12),
+                rng.choice(np.flatnonzero(labels != y), 4),
+            )
+        )
+        for y in labels
+    ]  # a quarter of each cell's neighbours are of the other type
+    graph = sp.csr_matrix((np.full(1600, 1 / 16), np.ravel(rows), np.arange(0, 1601, 16)))
+    graph = sp.block_diag([graph, sp.eye(2)]).tocsr()
+    said = np.where(np.arange(100) % 25 < 2, 1 - labels, labels)  # wrong in 8 of 100, and sure
+    guess = np.append(np.eye(2)[said] * 0.9 + 0.05, np.full((2, 2), 0.5), axis=0)
+    guess = guess[:, None].repeat(2, 1).astype("float32")
+    assert share_taken(graph, guess, labels, np.arange(100) // 2 % 2) == [0.8]
+
+
+def test_where_no_label_is_held_out_neighbours_count_as_much_as_they_may():
+    graph = neighbor_graph(np.random.default_rng(0).normal(size=(30, 2)).astype("float32"))
+    guess = np.random.default_rng(1).dirichlet([1, 1], 30).astype("float32")[:, None]
+    labels = np.arange(6) % 2
+    found = propagate_from_folds(graph, guess, labels, np.full(6, -1))
+    start = guess[:, 0].copy()
+    start[:6] = np.eye(2)[labels]
+    np.testing.assert_array_equal(found[:, 0], propagate(graph, start, np.arange(30) < 6, 0.8))
+
+
 # --- what heads are told -----------------------------------------------------------------------
 
 
@@ -80,6 +166,13 @@ def told(model, labels, adata, strangers=()):
     return with_unlabeled(model, cells, new, strangers, np.random.RandomState(0))
 
 
+@pytest.fixture
+def one_share(monkeypatch):
+    """How much neighbours count is what all folds share."""
+    monkeypatch.setattr(unlabeled, "SHARES", (0.8,))
+
+
+@pytest.mark.usefixtures("one_share")
 def test_a_discriminant_tells_the_heads_of_its_fold(adata, fitted):
     labels = np.arange(60) % 3
     sure = [LinearDiscriminant(*fitted.novelty_.directions.shape[:1], 3) for _ in range(2)]
@@ -91,6 +184,7 @@ def test_a_discriminant_tells_the_heads_of_its_fold(adata, fitted):
     assert (other[unlikely, 1, 2] > 0.5).all()
 
 
+@pytest.mark.usefixtures("one_share")
 def test_heads_are_told_nothing_by_the_labels_they_are_kept_from(adata, fitted):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 60)
@@ -142,6 +236,44 @@ def test_unlabelled_cells_show_where_types_end_that_few_labels_do_not():
         without.append(few.score(X[query], y[query]))
         having.append(many.score(X[query], y[query]))
     assert np.mean(having) > np.mean(without) + 0.05, (without, having)
+
+
+def test_cells_of_another_technology_are_learned_as_what_they_are():
+    without, having = [], []
+    for seed in range(3):
+        X, y, labeled, rest = few_and_many(seed, per_type=25)
+        caught = np.random.default_rng(seed).choice([0.2, 5.0], 60)
+        new, query = (
+            np.random.default_rng(9).poisson(X[part] * caught) for part in (rest[:400], rest[400:])
+        )
+        reference = small().fit(X[labeled], y[labeled])
+        model = small().fit(X[labeled], y[labeled], unlabeled=new)
+        without.append(reference.score(query, y[rest[400:]]))
+        having.append(model.score(query, y[rest[400:]]))
+        assert model.adapted_ is None  # it has learned both, and needs no correction
+        known = model.score(X[rest], y[rest])
+        assert known > reference.score(X[rest], y[rest]) - 0.05
+    assert np.mean(having) > np.mean(without) + 0.05, (without, having)
+
+
+def test_one_labelled_cell_a_type(adata, graph):
+    few = adata[~adata.obs["cell_type"].duplicated()].copy()
+    model = make(graph).fit(few, "cell_type", unlabeled=adata)
+    assert model.score(adata, "cell_type") > 0.8
+
+
+def test_of_cells_as_shallow_as_the_unlabelled_ones_nothing_is_said(adata, graph, recwarn):
+    shallow = adata.copy()
+    shallow.X = sp.csr_matrix(
+        np.random.default_rng(0).binomial(adata.X.toarray().astype(int), 0.25).astype("float32")
+    )
+    model = make(graph).fit(adata, "cell_type", unlabeled=shallow)
+    assert model.median_depth_ == np.median(shallow.X.sum(1).A1)
+    recwarn.clear()
+    model.annotate(shallow)
+    assert not [w for w in recwarn if "reads (median)" in str(w.message)]
+    with pytest.warns(UserWarning, match="unlabeled=query"):
+        make(graph).fit(adata, "cell_type").annotate(shallow)
 
 
 def test_how_the_cells_are_stored_and_in_which_order_their_genes_are_makes_no_difference(

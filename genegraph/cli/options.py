@@ -91,7 +91,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="CELLS.h5ad",
         help="cells without labels to learn from too (the query itself, say): helps where labels "
-        "are few",
+        "are few, or technology or depth another",
     )
     train("--values", default="auto", choices=["auto", "counts", "log1p", "features"])
     train("--epochs", type=int, metavar="N", help="longest training")

@@ -250,6 +250,7 @@ def test_what_the_discriminant_adds(scripts):
 def test_what_adapting_adds(scripts):
     _, methods, page = scripts
     accuracy = {methods.OURS: 80.0, "logistic regression, adapted": 79.0, methods.ADAPTED: 83.0}
+    accuracy[methods.QUERY] = 84.5
     deep = {"condition": "5 % of reads, reference of all"}
     table = pd.DataFrame(
         {"data": "pbmc3k", "split": split, "method": method, "accuracy": found + split,
@@ -265,8 +266,15 @@ def test_what_adapting_adds(scripts):
     assert (
         "| gene GCN, learned at that depth | 5 % of reads, reference of all | pbmc3k | +1" in text
     )
+    assert methods.QUERY not in text
     assert page._adapted(table[table["method"] != methods.ADAPTED]) == ""
-    assert "adapted" not in page._against_others(table)
+    text = page._query_learned(pd.concat([table, same]))
+    assert "| gene GCN, adapted | transfer | pbmc3k | +1.50 (+1.50 to +1.50) |" in text
+    assert (
+        "| gene GCN, learned at that depth | 5 % of reads, reference of all | pbmc3k | +2.5" in text
+    )
+    assert page._query_learned(table[table["method"] != methods.QUERY]) == ""
+    assert not {"adapted", "query"} & set(page._against_others(table).replace(",", "").split())
 
 
 def test_unlabelled_cells_have_a_table_of_their_own(scripts):
@@ -324,9 +332,16 @@ FAST = [
 ]  # fmt: skip
 
 
-def test_no_method_is_left_out_of_the_next_test(scripts):
+READING = [
+    "logistic regression, adapted", "gene GCN, adapted", "gene GCN, no graph, adapted",
+    "gene GCN, query learned too",
+]  # fmt: skip
+
+
+def test_no_method_is_left_out_of_the_next_tests(scripts):
     _, methods, _ = scripts
-    assert set(FAST) == set(methods.METHODS) - set(methods.ABLATIONS) - set(methods.ADAPTING)
+    assert set(READING) == set(methods.ADAPTING)
+    assert {*FAST, *READING} == set(methods.METHODS) - set(methods.ABLATIONS)
 
 
 @pytest.mark.parametrize("method", FAST)
@@ -338,9 +353,7 @@ def test_no_method_learns_from_test_cells(scripts, swapped, method):
     assert ours == theirs
 
 
-@pytest.mark.parametrize(
-    "method", ["logistic regression, adapted", "gene GCN, adapted", "gene GCN, no graph, adapted"]
-)
+@pytest.mark.parametrize("method", READING)
 def test_what_adapts_reads_test_cells_and_not_their_labels(scripts, swapped, method):
     _, methods, _ = scripts
     case, garbage = swapped
