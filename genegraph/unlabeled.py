@@ -48,7 +48,7 @@ def propagate(
     graph: sp.csr_matrix,
     guess: NDArray[np.float32],
     known: NDArray[np.bool_],
-    share: float = SHARES[0],
+    share: float,
 ) -> NDArray[np.float32]:
     r"""Returns the probability of each class, once neighbours have told each other.
 
@@ -72,7 +72,7 @@ def propagate(
     Example:
         >>> graph = neighbor_graph(np.float32([[0], [1], [2]]))  # each next to the other two
         >>> guess = np.float32([[1, 0], [0.5, 0.5], [0, 1]])
-        >>> propagate(graph, guess, np.array([True, False, True]))[1].tolist()
+        >>> propagate(graph, guess, np.array([True, False, True]), 0.8)[1].tolist()
         [0.5, 0.5]
     """
     said = guess.astype(np.float64)

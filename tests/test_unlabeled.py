@@ -40,7 +40,7 @@ def test_propagation_agrees_with_dense_matrices_and_keeps_probabilities():
     told = guess.astype(float)
     for _ in range(20):
         told = np.where(known[:, None], guess, 0.8 * graph.toarray() @ told + 0.2 * guess)
-    found = propagate(graph, guess, known)
+    found = propagate(graph, guess, known, 0.8)
     np.testing.assert_allclose(found, told, atol=1e-6)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
     assert (found[known] == guess[known]).all()
@@ -49,7 +49,7 @@ def test_propagation_agrees_with_dense_matrices_and_keeps_probabilities():
 def test_an_unsure_cell_among_known_ones_of_a_type_takes_their_side():
     pairs = sp.csr_matrix(np.kron(np.eye(2), (np.ones((3, 3)) - np.eye(3)) / 2))
     guess = np.float32([[1, 0], [1, 0], [0.4, 0.6], [0, 1], [0, 1], [0.5, 0.5]])
-    told = propagate(pairs, guess, np.array([True, True, False, True, True, False]))
+    told = propagate(pairs, guess, np.array([True, True, False, True, True, False]), 0.8)
     # One of two neighbours' worth each: Q = 0.8 * (1, 0) + 0.2 * P.
     np.testing.assert_allclose(told[[2, 5]], [[0.88, 0.12], [0.1, 0.9]], atol=1e-6)
 
