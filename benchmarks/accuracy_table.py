@@ -97,17 +97,17 @@ inside the training cells. Test cells were never scored while the default was ch
 ([choices.md](choices.md)); of `pbmc_symphony_3tech` no cell was, and of `pbmc700` training
 cells of one split were looked at once, without a change. The queries of the transfers were scored
 once since, when learning from them was tried and not adopted; test cells of `zheng_facs_pbmc`,
-`pbmc_symphony_3tech` and `pbmc700` too, by models of other cells, when `discriminant=True` and
-`adapt` were tried, which are no part of the default; `adapt` was run on the transfers once before,
-without its slope. Reads are thinned by a coin per read, in training and test cells alike but where
-the reference is said to have all. Intervals are 95 % intervals of the mean paired difference
-(Student's t over splits; pooled over data sets, each counting the same). The splits of a data set
-share cells, so that they vary less than new data would.
+`pbmc_symphony_3tech` and `pbmc700` too, by models of other cells, when `discriminant=True`,
+`adapt` and learning from the query were tried, which are no part of the default; `adapt` was run on
+the transfers once before, without its slope. Reads are thinned by a coin per read, in training and
+test cells alike but where the reference is said to have all. Intervals are 95 % intervals of the
+mean paired difference (Student's t over splits; pooled over data sets, each counting the same). The
+splits of a data set share cells, so that they vary less than new data would.
 
 The default, the same without graph and with the rewired one, at 5 and 20 % of the reads, where
-labels are few and in transfers, all that adapts or has a deeper reference, and the ablations at
-5 %, were computed by the present code. Other rows of ours are older: since then the order of random
-draws has changed, not the method.
+labels are few and in transfers, all that adapts, reads unlabelled cells or has a deeper reference,
+and the ablations at 5 %, were computed by the present code. Other rows of ours are older: since
+then the order of random draws has changed, not the method.
 
 CellTypist asks scikit-learn for `multi_class="ovr"`, which is gone: it is given the same, one
 logistic regression for each type against the rest. Boosting has XGBoost's L2 penalty of 1: with
