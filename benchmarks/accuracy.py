@@ -34,7 +34,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 FILE = RESULTS / "accuracy.jsonl"
 CONDITIONS = [*SHARES, *FEW, *DEEPER, "transfer"]
-WITH_CONFIDENCE = ("all reads", "5 % of reads")
+WITH_CONFIDENCE = ("all reads", "5 % of reads", *DEEPER)
 
 
 def main(argv: list[str] | None = None) -> None:

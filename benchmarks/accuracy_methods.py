@@ -179,8 +179,43 @@ def _spread(case: Case, seed: int) -> Named:
     return Named(names[model.classes_[proba.argmax(1)]], proba.max(1))
 
 
+def _median_reads(cells: AnnData) -> float:
+    return float(np.median(np.asarray(cells.X.sum(1))))
+
+
+COPIES = 5
+
+
+def _thinned(case: Case, seed: int) -> Named:
+    """Logistic regression on the reference thinned to the depth of the query, several times."""
+    share = min(1.0, _median_reads(case.test) / _median_reads(case.train))
+    counts = sp.csr_matrix(case.train.X)
+    rng = np.random.default_rng(seed)
+    copies = []
+    for _ in range(COPIES):
+        kept = rng.binomial(counts.data.astype(int), share).astype(np.float32)
+        copies.append(sp.csr_matrix((kept, counts.indices, counts.indptr), counts.shape))
+    train = logarithms(AnnData(sp.vstack(copies).tocsr()), "counts")
+    genes = most_varying(train)
+    train, test = train[:, genes], logarithms(case.test, case.values)[:, genes]
+    labels = case.train.obs["cell_type"].to_numpy(str)
+    inner = StratifiedShuffleSplit(1, test_size=0.25, random_state=seed)
+    # The copies of a cell are on the same side.
+    starts = np.arange(COPIES)[:, None] * len(labels)
+    sides = [(starts + rows).ravel() for rows in next(inner.split(labels, labels))]
+    search = GridSearchCV(LogisticRegression(max_iter=300), {"C": GRID}, cv=[tuple(sides)])
+    model = search.fit(train, np.tile(labels, COPIES))
+    proba = model.predict_proba(test)
+    return Named(model.classes_[proba.argmax(1)], proba.max(1))
+
+
 def ours(
-    prior: str = "real", *, unlabeled: str | None = None, adapt: bool = False, **options: Any
+    prior: str = "real",
+    *,
+    unlabeled: str | None = None,
+    adapt: bool = False,
+    thin: bool = False,
+    **options: Any,
 ) -> Callable[[Case, int], Named]:
     """Returns the package's classifier with the real prior, a rewired one, or none.
 
@@ -189,6 +224,7 @@ def ours(
         unlabeled: Learn from cells without labels too: ``"others"``, those of the case, or
             ``"query"``, the test cells.
         adapt: Adapt to the test cells before they are named, without their labels.
+        thin: Meet training cells with as many reads as the median test cell has.
         options: Of the classifier.
     """
 
@@ -198,6 +234,8 @@ def ours(
             graph = case.graph.rewire(random_state=seed)
         settings = {"values": case.values, "random_state": seed, "verbose": False, **options}
         model = GeneGCNClassifier(graph, **settings)
+        if thin:
+            model.set_params(thin_to=_median_reads(case.test))
         named = AnnData(case.test.X, case.test.obs[[]].copy(), case.test.var[[]])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cells whose reads cannot be told: by design here
@@ -241,10 +279,12 @@ NETWORKS = {
 OURS = "gene GCN"
 ADAPTED = "gene GCN, adapted"
 QUERY = "gene GCN, query learned too"
+THINNED = "gene GCN, thinned to the query"
 DISCRIMINANT = "gene GCN, discriminant too"
 UNLABELED = "gene GCN, unlabelled cells too"
-REGRESSION = _tuned(LogisticRegression(max_iter=300), [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
+GRID = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 """Up to little penalty: what logarithms without counts ask for."""
+REGRESSION = _tuned(LogisticRegression(max_iter=300), GRID)
 PARTS = ("confidence", "novelty")
 METHODS: dict[str, Callable[[Case, int], Named]] = {
     "logistic regression": _on_features(REGRESSION),
@@ -270,6 +310,14 @@ ADAPTING: dict[str, Callable[[Case, int], Named]] = {
 }
 """They read the test cells, all of them together and without labels, before they name any."""
 METHODS |= ADAPTING
+THINNING: dict[str, Callable[[Case, int], Named]] = {
+    "logistic regression, thinned to the query": _thinned,
+    THINNED: ours(thin=True),
+    "gene GCN, no graph, thinned to the query": ours("none", thin=True),
+    "gene GCN, rewired graph, thinned to the query": ours("rewired", thin=True),
+}
+"""Of the test cells they know how many reads the median one has."""
+METHODS |= THINNING
 SEMI: dict[str, Callable[[Case, int], Named]] = {
     "logistic regression, self-trained": _self_trained,
     "label spreading": _spread,

@@ -21,6 +21,7 @@ from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_adapt import adapted
 from genegraph.classifier_cells import (
+    check_thinning,
     in_use,
     median_depth,
     read_groups,
@@ -113,6 +114,11 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             ``"auto"``: recognised for an AnnData (an error if in doubt), features for arrays.
         depth: Column of ``obs`` with each cell's total count, for ``"log1p"`` values that do not
             show it by themselves.
+        thin_to: Reads (counts, in all genes) of the median cell that is to be named, where that is
+            much shallower than the training cells: these are then met as if they had been
+            sequenced as little, each read kept with the same probability, other ones each time, and
+            calibrated so.  Training cells with fewer reads stay as they are.  None: all reads; or,
+            where ``unlabeled`` cells have less than half of them, as many as these.
         optimizer: ``"sgd"`` or ``"adam"`` (the write-up's), see
             :class:`~genegraph.recipe.Recipe`.
         lr: Learning rate; None takes the optimiser's default.
@@ -148,8 +154,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
         counted_: Whether the cells are taken as counts, so that ``shrinkage`` applies.
-        median_depth_: Reads of the median training cell, or of the median unlabelled one where that
-            has fewer; None where cells are not counts.
+        median_depth_: Reads of the median training cell, once thinned, or of the median unlabelled
+            one where that has fewer; None where cells are not counts.
         target_sum_: What log1p values were found to be normalised to, or None.
         temperature_: :math:`\tau`, by which the logits are divided; 1 where nothing was held out.
         held_out_: The cells of fit (by position) that were held out, with ``label``,
@@ -196,6 +202,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         pretrain: bool | Literal["frozen"] = False,
         values: str = "auto",
         depth: str | None = None,
+        thin_to: float | None = None,
         optimizer: str = "sgd",
         lr: float | None = None,
         weight_decay: float | None = None,
@@ -233,6 +240,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         self.pretrain = pretrain
         self.values = values
         self.depth = depth
+        self.thin_to = thin_to
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -282,13 +290,14 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             unlabeled: Cells without labels to learn from too, given as ``X`` is: further cells of
                 the same study, or those that are to be named.  They help where labels are few, and
                 where technology or depth are not those of the labelled cells; all of one technology
-                and depth.  The network is trained twice, the second time also on what the first,
-                adapted to them as :meth:`adapt` does, says of each such cell, together with the
-                cell's neighbours (the 15 nearest in the principal components of what the heads
-                read) as far as these have helped with labelled cells.  What a head is told of them
-                comes from no label that it is kept from.  50,000 cells are used, drawn by chance
-                where there are more.  See ``docs/few_labels.md`` for what that gives, and where it
-                gives nothing.
+                and depth.  Where they are much shallower, labelled cells are thinned to their
+                depth, see ``thin_to``.  The network is trained twice, the second time also on what
+                the first, adapted to them as :meth:`adapt` does, says of each such cell, together
+                with the cell's neighbours (the 15 nearest in the principal components of what the
+                heads read) as far as these have helped with labelled cells.  What a head is told of
+                them comes from no label that it is kept from.  50,000 cells are used, drawn by
+                chance where there are more.  See ``docs/few_labels.md`` for what that gives, and
+                where it gives nothing.
             layer: The AnnData layer that holds the values; None takes ``X``, and ``"raw"``, where
                 no layer is called so, ``adata.raw`` with its own genes. Cells to be named are read
                 from there too.
@@ -322,7 +331,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         align_graph(self)
         cells = in_use(self, cells)
         others = None if unlabeled is None else read_unlabeled(self, cells, unlabeled)
-        self.median_depth_ = median_depth(cells, others)
+        check_thinning(self, cells)
+        self.median_depth_ = median_depth(self, cells, others)
         fit_network(self, cells, codes, theirs, others, folder)
         return self
 

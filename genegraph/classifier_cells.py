@@ -12,10 +12,10 @@ from sklearn.utils.validation import validate_data
 
 from genegraph.classifier_network import smooths
 from genegraph.expression import (
-    align_cells,
     check_values,
     is_anndata,
     labels_from_obs,
+    match_genes,
     number_from_obs,
     prepare,
     read_anndata,
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
 
-SHALLOW = 1 / 3
-"""At a fifth of the reads up to 16 points of accuracy are lost, see ``docs/accuracy.md``."""
+SHALLOW = 1 / 2
+"""Up to 7 points of accuracy were lost at half of the reads, see ``docs/choices.md``.  By another
+composition alone, the median cells of two parts of one study differed by as much as 1 : 0.6."""
 
 
 class ReadCells(NamedTuple):
@@ -92,22 +93,55 @@ def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
             "matched to it; pass an array with the same columns, or fit on an AnnData."
         )
     matrix, names = read_anndata(X, model.layer_)
-    cells = _as_read(model, matrix, X, fitted=True)
-    aligned = align_cells(
-        cells.X,
-        names,
-        model.feature_names_in_,
-        max_missing=model.max_missing,
-        obs_names=X.obs_names,
+    # Genes first: cells that lack most of them do not show their reads either.
+    columns = match_genes(
+        names, model.feature_names_in_, max_missing=model.max_missing, obs_names=X.obs_names
     )
-    return in_use(model, ReadCells(aligned, cells.depth))
+    cells = _as_read(model, matrix, X, fitted=True)
+    if columns is not None:
+        cells = ReadCells(take_columns(cells.X, columns), cells.depth)
+    return in_use(model, cells)
 
 
-def median_depth(cells: ReadCells, others: ReadCells | None) -> float | None:
-    """Returns reads of the median cell, of the shallower cells; None where they are no counts."""
-    found = [part.depth for part in (cells, others) if part is not None]
-    known = [float(np.median(depth)) for depth in found if depth is not None]
-    return min(known, default=None)
+def share_of_reads(model: GeneGCNClassifier, cells: ReadCells, others: ReadCells | None) -> float:
+    """Returns with which share of their reads labelled cells are met, see ``thin_to``.
+
+    Args:
+        model: Its ``thin_to`` says how many reads the median cell is to have.
+        cells: Labelled cells.
+        others: Unlabelled ones; where they are much shallower, theirs are the reads to have.
+    """
+    if cells.depth is None:
+        return 1.0
+    whole = float(np.median(cells.depth))
+    wanted = [whole if model.thin_to is None else float(model.thin_to)]
+    if others is not None and others.depth is not None:
+        theirs = float(np.median(others.depth))
+        if 0 < theirs < SHALLOW * whole:
+            wanted.append(theirs)
+    return min(1.0, min(wanted) / whole) if whole > 0 else 1.0
+
+
+def median_depth(
+    model: GeneGCNClassifier, cells: ReadCells, others: ReadCells | None
+) -> float | None:
+    """Returns reads of the median cell that is met, of the shallower cells; None for no counts."""
+    if cells.depth is None:
+        return None
+    found = [float(np.median(cells.depth)) * share_of_reads(model, cells, others)]
+    if others is not None and others.depth is not None:
+        found.append(float(np.median(others.depth)))
+    return min(found)
+
+
+def check_thinning(model: GeneGCNClassifier, cells: ReadCells) -> None:
+    """Raises a ValueError if reads are to be left out of cells that have none to count."""
+    if model.thin_to is not None and cells.depth is None:
+        raise ValueError(
+            "'thin_to' leaves out reads by chance, so the cells must be raw counts, or log1p "
+            f"values that show them, and 'shrinkage' a number (got values={model.values_!r} and "
+            f"shrinkage={model.shrinkage!r})."
+        )
 
 
 def warn_if_shallow(model: GeneGCNClassifier, cells: ReadCells) -> None:
@@ -118,8 +152,9 @@ def warn_if_shallow(model: GeneGCNClassifier, cells: ReadCells) -> None:
     if here < SHALLOW * there:
         warnings.warn(
             f"The cells have {here:,.0f} reads (median), those learned from {there:,.0f}: many "
-            "will be named wrongly. model.adapt(query) makes up for most of it; so does "
-            "fit(..., unlabeled=query), or a reference thinned to the depth of the query.",
+            f"will be named wrongly. Fit again with thin_to={max(1, round(here))} (--thin-to), "
+            "which learns from the reference as if it were as shallow; without the reference, "
+            "model.adapt(query) makes up for most of it.",
             stacklevel=4,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,13 @@ def check_settings(model: GeneGCNClassifier) -> None:
     if model.shrinkage is not None and not 0 < model.shrinkage < float("inf"):
         raise ValueError(
             f"'shrinkage' must be a number of reads above 0, or None (got {model.shrinkage!r})."
+        )
+    thin_to: Any = model.thin_to
+    is_number = isinstance(thin_to, numbers.Real)
+    if thin_to is not None and not (is_number and 0 < float(thin_to) < math.inf):
+        raise ValueError(
+            "'thin_to' must be a number of reads above 0, those of the median cell to be named, or "
+            f"None (got {thin_to!r})."
         )
     if model.n_top_genes is not None and model.n_top_genes < 1:
         raise ValueError(

@@ -18,12 +18,13 @@ from genegraph.adaptation import TypeSums
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_calibration import calibrate
-from genegraph.classifier_cells import ReadCells
+from genegraph.classifier_cells import ReadCells, share_of_reads
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
 from genegraph.classifier_unlabeled import with_unlabeled
 from genegraph.determinism import deterministic_algorithms
 from genegraph.device_memory import naming_batch_size
+from genegraph.expression_matrix import stack
 from genegraph.head_statistics import settle_head_input
 from genegraph.interruption import StopRequest, ctrl_c_asks
 from genegraph.nn import Autoencoder
@@ -32,6 +33,7 @@ from genegraph.processes import are_several
 from genegraph.recipe import Recipe
 from genegraph.resampling import ResampledCells
 from genegraph.splitting import num_folds_of, split_folds, split_validation
+from genegraph.thinning import thin
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
@@ -91,6 +93,11 @@ def fit_network(
     several = are_several(model.trainer_options)  # which cannot stop at different steps
     asking = nullcontext(StopRequest()) if several else ctrl_c_asks()
     same_bits = deterministic_algorithms(model.deterministic)
+    whole = cells
+    share = share_of_reads(model, cells, unlabeled)
+    if share < 1:
+        assert cells.depth is not None
+        cells = ReadCells(*thin(cells.X, cells.depth, share, seed))
     with torch.random.fork_rng(), same_bits, asking as stop:
         how = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint, "stop": stop}
         chosen = cells.take(train_rows)
@@ -99,15 +106,17 @@ def fit_network(
         if len(val_rows):
             watched = cells.take(val_rows)
             validation = CellRows(watched.X, codes[val_rows], watched.depth)
+        met = _as_met(training, whole.take(train_rows), share, seed)
         if unlabeled is None:
-            ended = _train(model, training, validation, seed, how)
+            ended = _train(model, training, met, validation, seed, how)
         else:
-            ended = _train(model, training, validation, seed, _within(how, LABELED_ONLY))
+            ended = _train(model, training, met, validation, seed, _within(how, LABELED_ONLY))
             if ended is None:
                 linear = calibrate(model, cells, codes, fold, val_rows, rng)
                 _learn_types(model, cells, codes, groups, rng)
                 training = with_unlabeled(model, training, unlabeled, linear, rng)
-                ended = _train_again(model, training, validation, seed, how)
+                met = _as_met(training, whole.take(train_rows), share, seed)
+                ended = _train_again(model, training, met, validation, seed, how)
         calibrate(model, cells, codes, fold, val_rows, rng)
         _learn_types(model, cells, codes, groups, rng)
     if isinstance(ended, Warning):
@@ -116,9 +125,39 @@ def fit_network(
         raise ended
 
 
+def _as_met(training: CellRows, whole: ReadCells, share: float, seed: int) -> CellRows:
+    """Returns the training cells as each step meets them, with other reads each time.
+
+    Args:
+        training: The cells, the labelled ones before the others.
+        whole: The labelled ones with all their reads.
+        share: The share of its reads that a labelled cell is met with.
+        seed: Seed of all that is drawn.
+    """
+    if training.depth is None:
+        return training
+    assert training.y is not None
+    assert training.fold is not None
+    assert whole.depth is not None
+    X, depth, shares = training.X, training.depth, None
+    if share < 1:
+        num_labeled = len(whole.depth)
+        X, depth = whole.X, whole.depth
+        shares = np.ones(len(training), dtype=np.float32)
+        shares[:num_labeled] = share
+        if len(training) > num_labeled:
+            others = training.take(np.arange(num_labeled, len(training)))
+            assert others.depth is not None
+            X, depth = stack(X, others.X), np.concatenate([depth, others.depth])
+    return ResampledCells(
+        X, training.y, depth, training.fold, seed, target=training.target, share=shares
+    )
+
+
 def _train(
     model: GeneGCNClassifier,
     training: CellRows,
+    met: CellRows,
     validation: CellRows | None,
     seed: int,
     how: dict[str, Any],
@@ -147,14 +186,12 @@ def _train(
         model.network_.init_from(coder, freeze=model.pretrain == "frozen")
     if how["stop"].asked:
         raise KeyboardInterrupt  # nothing has learned to name a cell yet
-    y, depth, fold = training.y, training.depth, training.fold
-    assert y is not None
-    assert fold is not None
-    weight = _class_weight(model, y)
-    if depth is not None:
-        training = ResampledCells(training.X, y, depth, fold, seed, target=training.target)
-    task = CellTypeTask(model.network_, recipe, model.graph_, weight, num_folds_of(fold))
-    ended = train(task, training, validation, **options, **how)
+    assert training.y is not None
+    assert training.fold is not None
+    weight = _class_weight(model, training.y)
+    num_folds = num_folds_of(training.fold)
+    task = CellTypeTask(model.network_, recipe, model.graph_, weight, num_folds)
+    ended = train(task, met, validation, **options, **how)
     model.history_ = task.history
     model.n_iter_ = len(task.history)
     return ended
@@ -169,6 +206,7 @@ def _within(how: dict[str, Any], folder: str) -> dict[str, Any]:
 def _train_again(
     model: GeneGCNClassifier,
     training: CellRows,
+    met: CellRows,
     validation: CellRows | None,
     seed: int,
     how: dict[str, Any],
@@ -176,7 +214,7 @@ def _train_again(
     """Trains anew; what the first training has learned stays where this one learns nothing."""
     first = model.network_
     try:
-        return _train(model, training, validation, seed, how)
+        return _train(model, training, met, validation, seed, how)
     except (KeyboardInterrupt, FloatingPointError, torch.OutOfMemoryError) as error:
         model.network_ = first
         kept = "The model is what it had learned from the labelled cells alone."

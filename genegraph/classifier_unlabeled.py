@@ -37,7 +37,10 @@ def read_unlabeled(model: GeneGCNClassifier, labeled: ReadCells, X: Any) -> Read
             "'unlabeled' needs the labelled cells in memory (got cells on disk). Read them with "
             "adata.to_memory(); or leave 'unlabeled' out: it helps where labels are few."
         )
-    return read_query(model, X)
+    try:
+        return read_query(model, X)
+    except ValueError as error:
+        raise ValueError(f"'unlabeled' cannot be learned from: {error}") from error
 
 
 def with_unlabeled(

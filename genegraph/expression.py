@@ -19,7 +19,6 @@ from genegraph.expression_matrix import (
     Matrix,
     as_matrix,
     check_finite,
-    take_columns,
     tidy,
 )
 from genegraph.expression_stored import StoredMatrix, check_sparse, damage_named, stays_on_disk
@@ -40,11 +39,11 @@ __all__ = [
     "Cells",
     "Kind",
     "Matrix",
-    "align_cells",
     "check_anndata",
     "check_values",
     "is_anndata",
     "labels_from_obs",
+    "match_genes",
     "number_from_obs",
     "prepare",
     "read_anndata",
@@ -192,49 +191,38 @@ def takes_raw(adata: "AnnData", layer: str | None) -> bool:
     return layer == "raw" and adata.raw is not None and layer not in adata.layers
 
 
-def align_cells(
-    X: Any,
+def match_genes(
     genes: Sequence[str] | NDArray[Any],
     target_genes: Sequence[str] | NDArray[Any],
     *,
     max_missing: float = 0.2,
     obs_names: Iterable[str] | None = None,
-) -> AnyMatrix:
-    """Brings the columns into the order of the training's genes, by name.
-
-    Genes that the training did not have are left out, and genes that these cells lack become
-    zero. Run `prepare` before: a cell's total counts all of its genes.
+) -> NDArray[np.int64] | None:
+    """Finds the training's genes among those of other cells, by name.
 
     Args:
-        X: Cells x genes, dense or sparse. Never written to.
-        genes: The name of each column of ``X``, each once.
+        genes: The genes that the cells have, each once.
         target_genes: The genes wanted, in order.
         max_missing: The largest share of ``target_genes`` that may be missing; 0 accepts none,
             1 accepts any number as long as one gene is shared.
         obs_names: Names of the cells; only used to recognise a transposed matrix.
 
     Returns:
-        Cells x ``target_genes``, in the number format of ``X``; sparse stays sparse.
+        The place of each wanted gene, -1 where it is missing and will be filled with zeros, for
+        :func:`~genegraph.expression_matrix.take_columns`; None where both are the same.
 
     Raises:
         ValueError: If no gene is shared, too many are missing, or a name appears twice.
 
     Warns:
-        UserWarning: If genes are missing and filled with zero.
+        UserWarning: If genes are missing and filled with zeros.
 
     Example:
-        >>> import numpy as np
-        >>> align_cells(np.array([[1.0, 2.0, 3.0]]), ["A", "B", "C"], ["C", "A"])
-        array([[3., 1.]])
+        >>> match_genes(["A", "B", "C"], ["C", "A"])
+        array([2, 0])
     """
-    matrix = as_matrix(X, "X")
-    if len(genes) != matrix.shape[1]:
-        raise ValueError(
-            f"'genes' must hold one name per column of X (got {len(genes)} names for "
-            f"{matrix.shape[1]} columns)."
-        )
     if list(genes) == list(target_genes):
-        return matrix
+        return None
     check_unique_genes(genes, "'genes'")
     check_unique_genes(target_genes, "'target_genes'")
     place = {gene: column for column, gene in enumerate(genes)}
@@ -246,7 +234,7 @@ def align_cells(
         len(target_genes),
         max_missing,
     )
-    return take_columns(matrix, columns)
+    return columns
 
 
 def labels_from_obs(adata: "AnnData", key: str) -> NDArray[Any]:

@@ -28,7 +28,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(["self_loops", "gene_aware", "residual", "verbose"], (bool,)),
     "discriminant": (bool,),
     **dict.fromkeys(["max_missing", "validation_fraction"], _NUMBER),
-    "shrinkage": (*_NUMBER, _NONE),
+    **dict.fromkeys(["shrinkage", "thin_to"], (*_NUMBER, _NONE)),
     "norm": (bool, _NONE),
     "hidden_channels": (tuple, list),
     "pretrain": (bool, str),

@@ -126,6 +126,7 @@ OPTIONS = [
     {"num_heads": 1, "shrinkage": None, "attention": "full"},
     {"genes": "interacting", "class_weight": "balanced"},
     {"pretrain": True},
+    {"thin_to": 20},
     {"values": "log1p", "depth": "reads"},
     {"values": "log1p"},
     {"values": "features"},

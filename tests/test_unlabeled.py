@@ -272,7 +272,9 @@ def test_of_cells_as_shallow_as_the_unlabelled_ones_nothing_is_said(adata, graph
     recwarn.clear()
     model.annotate(shallow)
     assert not [w for w in recwarn if "reads (median)" in str(w.message)]
-    with pytest.warns(UserWarning, match="unlabeled=query"):
+    with pytest.warns(
+        UserWarning, match=r"12 reads \(median\), those learned from 48.*thin_to=12 "
+    ):
         make(graph).fit(adata, "cell_type").annotate(shallow)
 
 

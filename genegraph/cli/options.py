@@ -93,6 +93,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="cells without labels to learn from too (the query itself, say): helps where labels "
         "are few, or technology or depth another",
     )
+    train(
+        "--thin-to",
+        type=float,
+        metavar="READS",
+        help="reads of the median cell to be named: learn from cells as shallow as that",
+    )
     train("--values", default="auto", choices=["auto", "counts", "log1p", "features"])
     train("--epochs", type=int, metavar="N", help="longest training")
     train("--seed", type=int, default=0, help="random state (default: 0)")
@@ -113,6 +119,7 @@ def train(
     model = GeneGCNClassifier(
         graph,
         values=args.values,
+        thin_to=args.thin_to,
         max_epochs=args.epochs,
         device=args.device,
         random_state=args.seed,
