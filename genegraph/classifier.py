@@ -23,7 +23,6 @@ from genegraph.classifier_adapt import adapted
 from genegraph.classifier_cells import (
     check_thinning,
     in_use,
-    median_depth,
     read_groups,
     read_query,
     read_training,
@@ -332,7 +331,6 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         cells = in_use(self, cells)
         others = None if unlabeled is None else read_unlabeled(self, cells, unlabeled)
         check_thinning(self, cells)
-        self.median_depth_ = median_depth(self, cells, others)
         fit_network(self, cells, codes, theirs, others, folder)
         return self
 

@@ -103,17 +103,19 @@ def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
     return in_use(model, cells)
 
 
-def share_of_reads(model: GeneGCNClassifier, cells: ReadCells, others: ReadCells | None) -> float:
+def share_of_reads(
+    model: GeneGCNClassifier, depth: NDArray[np.float32] | None, others: ReadCells | None
+) -> float:
     """Returns with which share of their reads labelled cells are met, see ``thin_to``.
 
     Args:
         model: Its ``thin_to`` says how many reads the median cell is to have.
-        cells: Labelled cells.
+        depth: Reads of the cells that labels are learned from; None where there are no counts.
         others: Unlabelled ones; where they are much shallower, theirs are the reads to have.
     """
-    if cells.depth is None:
+    if depth is None:
         return 1.0
-    whole = float(np.median(cells.depth))
+    whole = float(np.median(depth))
     wanted = [whole if model.thin_to is None else float(model.thin_to)]
     if others is not None and others.depth is not None:
         theirs = float(np.median(others.depth))
@@ -122,13 +124,17 @@ def share_of_reads(model: GeneGCNClassifier, cells: ReadCells, others: ReadCells
     return min(1.0, min(wanted) / whole) if whole > 0 else 1.0
 
 
-def median_depth(
-    model: GeneGCNClassifier, cells: ReadCells, others: ReadCells | None
-) -> float | None:
-    """Returns reads of the median cell that is met, of the shallower cells; None for no counts."""
+def median_depth(cells: ReadCells, share: float, others: ReadCells | None) -> float | None:
+    """Returns the reads of the median cell, of the shallower cells; None where there are no counts.
+
+    Args:
+        cells: Labelled cells.
+        share: The share of their reads that they are met with.
+        others: Unlabelled ones.
+    """
     if cells.depth is None:
         return None
-    found = [float(np.median(cells.depth)) * share_of_reads(model, cells, others)]
+    found = [share * float(np.median(cells.depth))]
     if others is not None and others.depth is not None:
         found.append(float(np.median(others.depth)))
     return min(found)

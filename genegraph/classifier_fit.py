@@ -18,7 +18,7 @@ from genegraph.adaptation import TypeSums
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_calibration import calibrate
-from genegraph.classifier_cells import ReadCells, share_of_reads
+from genegraph.classifier_cells import ReadCells, median_depth, share_of_reads
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
 from genegraph.classifier_unlabeled import with_unlabeled
@@ -68,8 +68,8 @@ def fit_network(
 ) -> None:
     """Sets the network, how training went, and what is known of new cells.
 
-    These are ``network_``, ``history_``, ``n_iter_``, ``temperature_``, ``held_out_``,
-    ``novelty_``, ``types_`` and ``adapted_``.
+    These are ``median_depth_``, ``network_``, ``history_``, ``n_iter_``, ``temperature_``,
+    ``held_out_``, ``novelty_``, ``types_`` and ``adapted_``.
     """
     # A fit that may be resumed must draw the same again: without a seed, one from its content.
     fingerprint = ""
@@ -94,7 +94,9 @@ def fit_network(
     asking = nullcontext(StopRequest()) if several else ctrl_c_asks()
     same_bits = deterministic_algorithms(model.deterministic)
     whole = cells
-    share = share_of_reads(model, cells, unlabeled)
+    depth = None if cells.depth is None else cells.depth[train_rows]
+    share = share_of_reads(model, depth, unlabeled)
+    model.median_depth_ = median_depth(cells, share, unlabeled)
     if share < 1:
         assert cells.depth is not None
         cells = ReadCells(*thin(cells.X, cells.depth, share, seed))

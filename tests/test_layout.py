@@ -21,6 +21,7 @@ ORDER = [
     {"tree_codec", "safefile"},
     {"nn", "processes", "device_memory", "determinism", "interruption"},
     {
+        "thinning",
         "batches",
         "splitting",
         "recipe",

@@ -26,6 +26,7 @@ KINDS = [
     {"attention": "full"},
     {"shrinkage": None, "attention": "edges", "class_weight": "balanced"},
     {"values": "log1p"},
+    {"thin_to": 20},
     {"graph": None},
 ]
 

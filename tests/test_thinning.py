@@ -229,7 +229,7 @@ def test_validation_discriminant_pretraining_and_single_heads_meet_thinned_cells
         {"genes": "interacting", "class_weight": "balanced"},
     ):
         model = make(graph, thin_to=15, **options).fit(adata, "cell_type")
-        assert model.median_depth_ == pytest.approx(15)
+        assert model.median_depth_ == pytest.approx(15, abs=1)
         assert model.score(thinned(adata, 0.3), "cell_type") > 0.6, options
 
 
