@@ -26,7 +26,7 @@ from genegraph.classifier_cells import (
     read_groups,
     read_query,
     read_training,
-    warn_if_shallow,
+    warn_of_depth,
 )
 from genegraph.classifier_checks import check_classes, check_options
 from genegraph.classifier_fit import fit_network, recipe_of
@@ -153,8 +153,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
         counted_: Whether the cells are taken as counts, so that ``shrinkage`` applies.
-        median_depth_: Reads of the median training cell, once thinned, or of the median unlabelled
-            one where that has fewer; None where cells are not counts.
+        median_depths_: Reads of the median training cell, once thinned, and of the median
+            unlabelled one where there were any; None where cells are not counts.
         target_sum_: What log1p values were found to be normalised to, or None.
         temperature_: :math:`\tau`, by which the logits are divided; 1 where nothing was held out.
         held_out_: The cells of fit (by position) that were held out, with ``label``,
@@ -540,7 +540,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         """Returns probabilities and novelty."""
         check_is_fitted(self)
         cells = read_query(self, X)
-        warn_if_shallow(self, cells)
+        warn_of_depth(self, cells)
         directions = torch.from_numpy(self.novelty_.directions)
 
         def novelty(read: Tensor) -> Tensor:  # of a batch: places of a million cells fill memory

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 SHALLOW = 1 / 2
-"""Up to 7 points of accuracy were lost at half of the reads, see ``docs/choices.md``.  By another
+"""Up to 8 points of accuracy were lost at half of the reads, see ``docs/choices.md``.  By another
 composition alone, the median cells of two parts of one study differed by as much as 1 : 0.6."""
 
 
@@ -124,20 +124,22 @@ def share_of_reads(
     return min(1.0, min(wanted) / whole) if whole > 0 else 1.0
 
 
-def median_depth(cells: ReadCells, share: float, others: ReadCells | None) -> float | None:
-    """Returns the reads of the median cell, of the shallower cells; None where there are no counts.
+def median_depths(
+    cells: ReadCells, share: float, others: ReadCells | None
+) -> tuple[float, ...] | None:
+    """Returns the reads of the median labelled and unlabelled cell; None where there are no counts.
 
     Args:
         cells: Labelled cells.
         share: The share of their reads that they are met with.
-        others: Unlabelled ones.
+        others: Unlabelled ones, if there are any.
     """
     if cells.depth is None:
         return None
-    found = [share * float(np.median(cells.depth))]
-    if others is not None and others.depth is not None:
-        found.append(float(np.median(others.depth)))
-    return min(found)
+    labeled = (share * float(np.median(cells.depth)),)
+    if others is None or others.depth is None:
+        return labeled
+    return (*labeled, float(np.median(others.depth)))
 
 
 def check_thinning(model: GeneGCNClassifier, cells: ReadCells) -> None:
@@ -150,17 +152,25 @@ def check_thinning(model: GeneGCNClassifier, cells: ReadCells) -> None:
         )
 
 
-def warn_if_shallow(model: GeneGCNClassifier, cells: ReadCells) -> None:
-    """Warns if a query has far fewer reads than the reference, and nothing was done about it."""
-    if cells.depth is None or model.median_depth_ is None or model.adapted_ is not None:
+def warn_of_depth(model: GeneGCNClassifier, cells: ReadCells) -> None:
+    """Warns if a query is far from the reference's depth, and nothing was done about it."""
+    if cells.depth is None or model.median_depths_ is None or model.adapted_ is not None:
         return
-    here, there = float(np.median(cells.depth)), model.median_depth_
+    here = float(np.median(cells.depth))
+    there = min(model.median_depths_, key=lambda known: abs(np.log1p(known) - np.log1p(here)))
+    told = f"The cells have {here:,.0f} reads (median), those learned from {there:,.0f}: many "
     if here < SHALLOW * there:
         warnings.warn(
-            f"The cells have {here:,.0f} reads (median), those learned from {there:,.0f}: many "
-            f"will be named wrongly. Fit again with thin_to={max(1, round(here))} (--thin-to), "
-            "which learns from the reference as if it were as shallow; without the reference, "
-            "model.adapt(query) makes up for most of it.",
+            f"{told}will be named wrongly. Fit again with thin_to={max(1, round(here))} "
+            "(--thin-to), which learns from the reference as if it were as shallow; without the "
+            "reference, model.adapt(query) (--adapt) makes up for most of it.",
+            stacklevel=4,
+        )
+    elif SHALLOW * here > there:
+        again = "" if model.thin_to is None else "; so does another fit with a larger thin_to"
+        warnings.warn(
+            f"{told}may be named wrongly, though they are deeper. model.adapt(query) (--adapt) "
+            f"makes up for it{again}.",
             stacklevel=4,
         )
 

@@ -18,7 +18,7 @@ from genegraph.adaptation import TypeSums
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_calibration import calibrate
-from genegraph.classifier_cells import ReadCells, median_depth, share_of_reads
+from genegraph.classifier_cells import ReadCells, median_depths, share_of_reads
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
 from genegraph.classifier_unlabeled import with_unlabeled
@@ -68,7 +68,7 @@ def fit_network(
 ) -> None:
     """Sets the network, how training went, and what is known of new cells.
 
-    These are ``median_depth_``, ``network_``, ``history_``, ``n_iter_``, ``temperature_``,
+    These are ``median_depths_``, ``network_``, ``history_``, ``n_iter_``, ``temperature_``,
     ``held_out_``, ``novelty_``, ``types_`` and ``adapted_``.
     """
     # A fit that may be resumed must draw the same again: without a seed, one from its content.
@@ -96,7 +96,7 @@ def fit_network(
     whole = cells
     depth = None if cells.depth is None else cells.depth[train_rows]
     share = share_of_reads(model, depth, unlabeled)
-    model.median_depth_ = median_depth(cells, share, unlabeled)
+    model.median_depths_ = median_depths(cells, share, unlabeled)
     if share < 1:
         assert cells.depth is not None
         cells = ReadCells(*thin(cells.X, cells.depth, share, seed))

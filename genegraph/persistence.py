@@ -25,7 +25,7 @@ from genegraph.safefile import flatten_tree, read_safe, unflatten_tree, write_sa
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
 
-FORMAT = 5
+FORMAT = 6
 NOT_SAVED = ("graph", "trainer_options")
 FITTED = (
     "n_features_in_",
@@ -37,7 +37,7 @@ FITTED = (
     "target_sum_",
     "temperature_",
     "adapted_",
-    "median_depth_",
+    "median_depths_",
 )
 
 

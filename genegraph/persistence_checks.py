@@ -85,9 +85,8 @@ def check_fitted(model: GeneGCNClassifier) -> None:
         wrong = "temperature_"
     if not (model.target_sum_ is None or _is_positive(model.target_sum_)):
         wrong = "target_sum_"
-    depth = model.median_depth_
-    if depth is not None and not (type(depth) is float and 0 <= depth < math.inf):
-        wrong = "median_depth_"
+    if model.median_depths_ is not None and not _are_depths(model.median_depths_):
+        wrong = "median_depths_"
     if not _is_adaptation(model.adapted_):
         wrong = "adapted_"
     if wrong is not None:
@@ -143,6 +142,14 @@ def _is_adaptation(told: Any) -> bool:
         isinstance(told, dict)
         and {*told} == {*kinds}
         and all(type(told[key]) in kinds[key] and told[key] >= 0 for key in kinds)
+    )
+
+
+def _are_depths(depths: Any) -> bool:
+    return (
+        isinstance(depths, tuple)
+        and len(depths) in (1, 2)
+        and all(type(depth) is float and 0 <= depth < math.inf for depth in depths)
     )
 
 

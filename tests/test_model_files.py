@@ -125,7 +125,8 @@ CHANGES = {
         r"of 1 views, 2 classes .*\(got shapes",
     ),
     "types of no cells": (replace(("types", "num_cells"), torch.zeros_like), "of a cell at least"),
-    "depth of text": (put("fitted", "median_depth_", "30"), "'median_depth_' is '30'"),
+    "depth of text": (put("fitted", "median_depths_", ["30"]), r"'median_depths_' is \['30'\]"),
+    "no depth": (put("fitted", "median_depths_", {"~tuple": []}), r"'median_depths_' is \(\)"),
     "adapted to what": (put("fitted", "adapted_", {"cells": "all"}), "'adapted_' is"),
     "adapted to less than none": (
         put("fitted", "adapted_", {"cells": -1, "known": 0, "shift": 0.0, "slope": 1.0}),

@@ -13,6 +13,7 @@ from genegraph.expression_stored import StoredMatrix
 from genegraph.resampling import ResampledCells
 from genegraph.thinning import thin
 
+pytestmark = pytest.mark.filterwarnings("ignore:The cells have .* reads .median")
 FORMS = [np.asarray, sp.csr_matrix, sp.csr_array]
 
 
@@ -138,7 +139,6 @@ def test_a_batch_shared_by_processes_is_the_batch_of_one(form):
 # --- in the classifier -------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:The cells have")
 def test_a_shallow_query_is_named_better_and_as_surely_as_it_may_be():
     rng = np.random.default_rng(0)
     y = np.arange(480) % 4
@@ -159,7 +159,7 @@ def test_a_shallow_query_is_named_better_and_as_surely_as_it_may_be():
 def test_of_cells_as_shallow_as_those_met_nothing_is_said(adata, graph, recwarn):
     query = thinned(adata, 0.25)
     model = make(graph, thin_to=12).fit(adata, "cell_type")
-    assert model.median_depth_ == pytest.approx(12)
+    assert model.median_depths_ == pytest.approx((12,))
     model.annotate(query)
     assert not [w for w in recwarn if "reads (median)" in str(w.message)]
     with pytest.warns(
@@ -168,13 +168,19 @@ def test_of_cells_as_shallow_as_those_met_nothing_is_said(adata, graph, recwarn)
         make(graph).fit(adata, "cell_type").annotate(query)
     with pytest.warns(UserWarning, match="those learned from 12"):
         model.annotate(thinned(adata, 0.05))
+    with pytest.warns(
+        UserWarning, match=r"48 reads \(median\), those learned from 12.*larger thin"
+    ):
+        model.annotate(adata)
+    with pytest.warns(UserWarning, match=r"though they are deeper.*adapt\(query\).* up for it\.$"):
+        make(graph).fit(query, "cell_type").annotate(adata)
 
 
 @pytest.mark.parametrize("thin_to", [49, 1e6])
 def test_where_training_cells_have_no_more_reads_nothing_changes(adata, graph, thin_to):
     expected = make(graph).fit(adata, "cell_type")
     model = make(graph, thin_to=thin_to).fit(adata, "cell_type")
-    assert model.median_depth_ == expected.median_depth_ < 49
+    assert model.median_depths_ == expected.median_depths_ < (49,)
     np.testing.assert_array_equal(model.predict_proba(adata), expected.predict_proba(adata))
 
 
@@ -183,7 +189,7 @@ def test_unlabelled_cells_much_shallower_say_by_themselves_what_to_thin_to(adata
     reads = float(np.median(query.X.sum(1).A1))
     found = make(graph).fit(adata, "cell_type", unlabeled=query)
     asked = make(graph, thin_to=reads).fit(adata, "cell_type", unlabeled=query)
-    assert found.median_depth_ == asked.median_depth_ == reads
+    assert found.median_depths_ == asked.median_depths_ == pytest.approx((reads, reads))
     np.testing.assert_array_equal(found.predict_proba(query), asked.predict_proba(query))
     # Three quarters of the reads may be another composition.
     nearly = thinned(adata, 0.75)
@@ -196,7 +202,8 @@ def test_unlabelled_cells_much_shallower_say_by_themselves_what_to_thin_to(adata
         assert not met
         make(graph, thin_to=30).fit(adata, "cell_type", unlabeled=nearly)
         assert len(met) == 1
-    assert model.median_depth_ == np.median(nearly.X.sum(1).A1)
+    deep, shallow = (float(np.median(part.X.sum(1).A1)) for part in (adata, nearly))
+    assert model.median_depths_ == (deep, shallow)
 
 
 def test_log_values_that_show_their_counts_are_thinned_alike(adata, graph):
@@ -229,7 +236,7 @@ def test_validation_discriminant_pretraining_and_single_heads_meet_thinned_cells
         {"genes": "interacting", "class_weight": "balanced"},
     ):
         model = make(graph, thin_to=15, **options).fit(adata, "cell_type")
-        assert model.median_depth_ == pytest.approx(15, abs=1)
+        assert model.median_depths_ == pytest.approx((15,), abs=1)
         assert model.score(thinned(adata, 0.3), "cell_type") > 0.6, options
 
 
@@ -243,7 +250,7 @@ def test_a_saved_model_knows_how_deep_it_learned(adata, graph, tmp_path):
     model = make(graph, thin_to=np.float64(15)).fit(adata, "cell_type")
     model.save(tmp_path / "m.genegraph")
     again = GeneGCNClassifier.load(tmp_path / "m.genegraph")
-    assert (again.thin_to, again.median_depth_) == (15, model.median_depth_)
+    assert (again.thin_to, again.median_depths_) == (15, model.median_depths_)
     np.testing.assert_array_equal(again.predict_proba(adata), model.predict_proba(adata))
 
 

@@ -38,8 +38,9 @@ def of_data(asked: Asked) -> Html:
         "values": f"{values}; from {source}",
         "genes missing": _some(missing) if missing else "none",
     }
-    if model.median_depth_ is not None:
-        facts["the model learned from"] = f"cells of {model.median_depth_:,.0f} reads (median)"
+    if model.median_depths_ is not None:
+        reads = " and of ".join(f"{depth:,.0f}" for depth in model.median_depths_)
+        facts["the model learned from"] = f"cells of {reads} reads (median)"
     if model.adapted_ is not None:
         facts["the classifier"] = describe(model.adapted_)
     if model.graph_ is not None:
