@@ -214,7 +214,7 @@ def ours(
     *,
     unlabeled: str | None = None,
     adapt: bool = False,
-    thin: bool = False,
+    thin: str | None = None,
     **options: Any,
 ) -> Callable[[Case, int], Named]:
     """Returns the package's classifier with the real prior, a rewired one, or none.
@@ -224,7 +224,8 @@ def ours(
         unlabeled: Learn from cells without labels too: ``"others"``, those of the case, or
             ``"query"``, the test cells.
         adapt: Adapt to the test cells before they are named, without their labels.
-        thin: Meet training cells with as many reads as the median test cell has.
+        thin: Meet training cells with fewer reads: ``"query"``, with as many as the median test
+            cell has, or ``"any"``, with a twentieth of them to all.
         options: Of the classifier.
     """
 
@@ -234,8 +235,10 @@ def ours(
             graph = case.graph.rewire(random_state=seed)
         settings = {"values": case.values, "random_state": seed, "verbose": False, **options}
         model = GeneGCNClassifier(graph, **settings)
-        if thin:
-            model.set_params(thin_to=_median_reads(case.test))
+        if thin is not None:
+            whole = _median_reads(case.train)
+            wanted = {"query": _median_reads(case.test), "any": (whole / 20, whole)}
+            model.set_params(thin_to=wanted[thin])
         named = AnnData(case.test.X, case.test.obs[[]].copy(), case.test.var[[]])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cells whose reads cannot be told: by design here
@@ -280,6 +283,7 @@ OURS = "gene GCN"
 ADAPTED = "gene GCN, adapted"
 QUERY = "gene GCN, query learned too"
 THINNED = "gene GCN, thinned to the query"
+ANY_DEPTH = "gene GCN, thinned to any depth"
 DISCRIMINANT = "gene GCN, discriminant too"
 UNLABELED = "gene GCN, unlabelled cells too"
 GRID = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
@@ -312,11 +316,11 @@ ADAPTING: dict[str, Callable[[Case, int], Named]] = {
 METHODS |= ADAPTING
 THINNING: dict[str, Callable[[Case, int], Named]] = {
     "logistic regression, thinned to the query": _thinned,
-    THINNED: ours(thin=True),
-    "gene GCN, no graph, thinned to the query": ours("none", thin=True),
-    "gene GCN, rewired graph, thinned to the query": ours("rewired", thin=True),
+    THINNED: ours(thin="query"),
+    "gene GCN, no graph, thinned to the query": ours("none", thin="query"),
+    ANY_DEPTH: ours(thin="any"),
 }
-"""Of the test cells they know how many reads the median one has."""
+"""Of the test cells they know how many reads the median one has; the last does not."""
 METHODS |= THINNING
 SEMI: dict[str, Callable[[Case, int], Named]] = {
     "logistic regression, self-trained": _self_trained,

@@ -116,8 +116,10 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         thin_to: Reads (counts, in all genes) of the median cell that is to be named, where that is
             much shallower than the training cells: these are then met as if they had been
             sequenced as little, each read kept with the same probability, other ones each time, and
-            calibrated so.  Training cells with fewer reads stay as they are.  None: all reads; or,
-            where ``unlabeled`` cells have less than half of them, as many as these.
+            calibrated so.  The least and the most, ``(100, 2000)``, where queries of several depths
+            are to be named: each time a cell is met with a number between, drawn evenly by its
+            logarithm.  Nothing is added to cells with fewer reads.  None: all reads; or, where
+            ``unlabeled`` cells have less than half of them, as many as these.
         optimizer: ``"sgd"`` or ``"adam"`` (the write-up's), see
             :class:`~genegraph.recipe.Recipe`.
         lr: Learning rate; None takes the optimiser's default.
@@ -153,8 +155,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         values_: What the numbers were found to be.
         layer_: The AnnData layer used.
         counted_: Whether the cells are taken as counts, so that ``shrinkage`` applies.
-        median_depths_: Reads of the median training cell, once thinned, and of the median
-            unlabelled one where there were any; None where cells are not counts.
+        median_depths_: The least and the most reads that the median training cell was met with,
+            labelled ones once thinned; None where cells are not counts.
         target_sum_: What log1p values were found to be normalised to, or None.
         temperature_: :math:`\tau`, by which the logits are divided; 1 where nothing was held out.
         held_out_: The cells of fit (by position) that were held out, with ``label``,
@@ -201,7 +203,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         pretrain: bool | Literal["frozen"] = False,
         values: str = "auto",
         depth: str | None = None,
-        thin_to: float | None = None,
+        thin_to: float | tuple[float, float] | None = None,
         optimizer: str = "sgd",
         lr: float | None = None,
         weight_decay: float | None = None,

@@ -103,43 +103,45 @@ def read_query(model: GeneGCNClassifier, X: Any) -> ReadCells:
     return in_use(model, cells)
 
 
-def share_of_reads(
+def shares_of_reads(
     model: GeneGCNClassifier, depth: NDArray[np.float32] | None, others: ReadCells | None
-) -> float:
-    """Returns with which share of their reads labelled cells are met, see ``thin_to``.
+) -> tuple[float, float]:
+    """Returns the least and the most share of their reads that labelled cells are met with.
 
     Args:
         model: Its ``thin_to`` says how many reads the median cell is to have.
         depth: Reads of the cells that labels are learned from; None where there are no counts.
-        others: Unlabelled ones; where they are much shallower, theirs are the reads to have.
+        others: Unlabelled cells; where they are much shallower, theirs are the reads to have
+            unless ``thin_to`` says other.
     """
-    if depth is None:
-        return 1.0
-    whole = float(np.median(depth))
-    wanted = [whole if model.thin_to is None else float(model.thin_to)]
-    if others is not None and others.depth is not None:
+    if depth is None or not (whole := float(np.median(depth))):
+        return 1.0, 1.0
+    wanted = model.thin_to
+    if wanted is None and others is not None and others.depth is not None:
         theirs = float(np.median(others.depth))
-        if 0 < theirs < SHALLOW * whole:
-            wanted.append(theirs)
-    return min(1.0, min(wanted) / whole) if whole > 0 else 1.0
+        wanted = theirs if 0 < theirs < SHALLOW * whole else None
+    if wanted is None:
+        return 1.0, 1.0
+    least, most = np.broadcast_to(wanted, 2).tolist()
+    return min(1.0, least / whole), min(1.0, most / whole)
 
 
 def median_depths(
-    cells: ReadCells, share: float, others: ReadCells | None
-) -> tuple[float, ...] | None:
-    """Returns the reads of the median labelled and unlabelled cell; None where there are no counts.
+    cells: ReadCells, shares: tuple[float, float], others: ReadCells | None
+) -> tuple[float, float] | None:
+    """Returns the least and the most reads that median cells are met with; None for no counts.
 
     Args:
         cells: Labelled cells.
-        share: The share of their reads that they are met with.
+        shares: The least and the most share of their reads that they are met with.
         others: Unlabelled ones, if there are any.
     """
     if cells.depth is None:
         return None
-    labeled = (share * float(np.median(cells.depth)),)
-    if others is None or others.depth is None:
-        return labeled
-    return (*labeled, float(np.median(others.depth)))
+    found = [share * float(np.median(cells.depth)) for share in shares]
+    if others is not None and others.depth is not None:
+        found.append(float(np.median(others.depth)))
+    return min(found), max(found)
 
 
 def check_thinning(model: GeneGCNClassifier, cells: ReadCells) -> None:
@@ -156,17 +158,17 @@ def warn_of_depth(model: GeneGCNClassifier, cells: ReadCells) -> None:
     """Warns if a query is far from the reference's depth, and nothing was done about it."""
     if cells.depth is None or model.median_depths_ is None or model.adapted_ is not None:
         return
-    here = float(np.median(cells.depth))
-    there = min(model.median_depths_, key=lambda known: abs(np.log1p(known) - np.log1p(here)))
-    told = f"The cells have {here:,.0f} reads (median), those learned from {there:,.0f}: many "
-    if here < SHALLOW * there:
+    here, (least, most) = float(np.median(cells.depth)), model.median_depths_
+    there = f"{least:,.0f}" if least == most else f"{least:,.0f} to {most:,.0f}"
+    told = f"The cells have {here:,.0f} reads (median), those learned from {there}: many "
+    if here < SHALLOW * least:
         warnings.warn(
             f"{told}will be named wrongly. Fit again with thin_to={max(1, round(here))} "
             "(--thin-to), which learns from the reference as if it were as shallow; without the "
             "reference, model.adapt(query) (--adapt) makes up for most of it.",
             stacklevel=4,
         )
-    elif SHALLOW * here > there:
+    elif SHALLOW * here > most:
         again = "" if model.thin_to is None else "; so does another fit with a larger thin_to"
         warnings.warn(
             f"{told}may be named wrongly, though they are deeper. model.adapt(query) (--adapt) "

@@ -83,12 +83,10 @@ def check_settings(model: GeneGCNClassifier) -> None:
         raise ValueError(
             f"'shrinkage' must be a number of reads above 0, or None (got {model.shrinkage!r})."
         )
-    thin_to: Any = model.thin_to
-    is_number = isinstance(thin_to, numbers.Real)
-    if thin_to is not None and not (is_number and 0 < float(thin_to) < math.inf):
+    if model.thin_to is not None and not _are_reads(model.thin_to):
         raise ValueError(
-            "'thin_to' must be a number of reads above 0, those of the median cell to be named, or "
-            f"None (got {thin_to!r})."
+            "'thin_to' must be the reads of the median cell to be named, a number above 0, or the "
+            f"least and the most of them, or None (got {model.thin_to!r})."
         )
     if model.n_top_genes is not None and model.n_top_genes < 1:
         raise ValueError(
@@ -115,6 +113,14 @@ def check_settings(model: GeneGCNClassifier) -> None:
             "'validation_fraction' must lie in 0 .. 1, and above 0 with 'patience' "
             f"(got {fraction!r})."
         )
+
+
+def _are_reads(wanted: Any) -> bool:
+    ends = wanted if isinstance(wanted, tuple | list) else (wanted, wanted)
+    if len(ends) != 2 or not all(isinstance(end, numbers.Real) for end in ends):
+        return False
+    least, most = map(float, ends)
+    return 0 < least <= most < math.inf
 
 
 def check_classes(classes: NDArray[Any]) -> None:

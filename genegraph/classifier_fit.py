@@ -18,7 +18,7 @@ from genegraph.adaptation import TypeSums
 from genegraph.batches import CellRows
 from genegraph.checkpoint_folder import open_folder
 from genegraph.classifier_calibration import calibrate
-from genegraph.classifier_cells import ReadCells, median_depths, share_of_reads
+from genegraph.classifier_cells import ReadCells, median_depths, shares_of_reads
 from genegraph.classifier_checks import fingerprint_of
 from genegraph.classifier_network import ask, build_network, edges_on, first_view, torch_device
 from genegraph.classifier_unlabeled import with_unlabeled
@@ -33,7 +33,7 @@ from genegraph.processes import are_several
 from genegraph.recipe import Recipe
 from genegraph.resampling import ResampledCells
 from genegraph.splitting import num_folds_of, split_folds, split_validation
-from genegraph.thinning import thin
+from genegraph.thinning import draw_shares, thin
 
 if TYPE_CHECKING:
     from genegraph.classifier import GeneGCNClassifier
@@ -95,11 +95,13 @@ def fit_network(
     same_bits = deterministic_algorithms(model.deterministic)
     whole = cells
     depth = None if cells.depth is None else cells.depth[train_rows]
-    share = share_of_reads(model, depth, unlabeled)
-    model.median_depths_ = median_depths(cells, share, unlabeled)
-    if share < 1:
+    shares = shares_of_reads(model, depth, unlabeled)
+    model.median_depths_ = median_depths(cells, shares, unlabeled)
+    if shares[0] < 1:
         assert cells.depth is not None
-        cells = ReadCells(*thin(cells.X, cells.depth, share, seed))
+        least, most = (np.full(len(codes), share, np.float32) for share in shares)
+        drawn = draw_shares(least, most, np.random.default_rng(seed))
+        cells = ReadCells(*thin(cells.X, cells.depth, drawn, seed))
     with torch.random.fork_rng(), same_bits, asking as stop:
         how = {"checkpoint_dir": checkpoint_dir, "fingerprint": fingerprint, "stop": stop}
         chosen = cells.take(train_rows)
@@ -108,7 +110,7 @@ def fit_network(
         if len(val_rows):
             watched = cells.take(val_rows)
             validation = CellRows(watched.X, codes[val_rows], watched.depth)
-        met = _as_met(training, whole.take(train_rows), share, seed)
+        met = _as_met(training, whole.take(train_rows), shares, seed)
         if unlabeled is None:
             ended = _train(model, training, met, validation, seed, how)
         else:
@@ -117,7 +119,7 @@ def fit_network(
                 linear = calibrate(model, cells, codes, fold, val_rows, rng)
                 _learn_types(model, cells, codes, groups, rng)
                 training = with_unlabeled(model, training, unlabeled, linear, rng)
-                met = _as_met(training, whole.take(train_rows), share, seed)
+                met = _as_met(training, whole.take(train_rows), shares, seed)
                 ended = _train_again(model, training, met, validation, seed, how)
         calibrate(model, cells, codes, fold, val_rows, rng)
         _learn_types(model, cells, codes, groups, rng)
@@ -127,13 +129,15 @@ def fit_network(
         raise ended
 
 
-def _as_met(training: CellRows, whole: ReadCells, share: float, seed: int) -> CellRows:
+def _as_met(
+    training: CellRows, whole: ReadCells, shares: tuple[float, float], seed: int
+) -> CellRows:
     """Returns the training cells as each step meets them, with other reads each time.
 
     Args:
         training: The cells, the labelled ones before the others.
         whole: The labelled ones with all their reads.
-        share: The share of its reads that a labelled cell is met with.
+        shares: The least and the most share of its reads that a labelled cell is met with.
         seed: Seed of all that is drawn.
     """
     if training.depth is None:
@@ -141,18 +145,18 @@ def _as_met(training: CellRows, whole: ReadCells, share: float, seed: int) -> Ce
     assert training.y is not None
     assert training.fold is not None
     assert whole.depth is not None
-    X, depth, shares = training.X, training.depth, None
-    if share < 1:
+    X, depth, each = training.X, training.depth, None
+    if shares[0] < 1:
         num_labeled = len(whole.depth)
         X, depth = whole.X, whole.depth
-        shares = np.ones(len(training), dtype=np.float32)
-        shares[:num_labeled] = share
+        each = np.ones((len(training), 2), dtype=np.float32)
+        each[:num_labeled] = shares
         if len(training) > num_labeled:
             others = training.take(np.arange(num_labeled, len(training)))
             assert others.depth is not None
             X, depth = stack(X, others.X), np.concatenate([depth, others.depth])
     return ResampledCells(
-        X, training.y, depth, training.fold, seed, target=training.target, share=shares
+        X, training.y, depth, training.fold, seed, target=training.target, share=each
     )
 
 

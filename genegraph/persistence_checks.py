@@ -28,7 +28,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(["self_loops", "gene_aware", "residual", "verbose"], (bool,)),
     "discriminant": (bool,),
     **dict.fromkeys(["max_missing", "validation_fraction"], _NUMBER),
-    **dict.fromkeys(["shrinkage", "thin_to"], (*_NUMBER, _NONE)),
+    "shrinkage": (*_NUMBER, _NONE),
+    "thin_to": (*_NUMBER, tuple, list, _NONE),
     "norm": (bool, _NONE),
     "hidden_channels": (tuple, list),
     "pretrain": (bool, str),
@@ -148,7 +149,7 @@ def _is_adaptation(told: Any) -> bool:
 def _are_depths(depths: Any) -> bool:
     return (
         isinstance(depths, tuple)
-        and len(depths) in (1, 2)
+        and len(depths) == 2
         and all(type(depth) is float and 0 <= depth < math.inf for depth in depths)
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genegraph.batches import CellRows, Rows, Window, as_rows
 from genegraph.expression_matrix import AnyMatrix
 from genegraph.held_rows import HeldRows
-from genegraph.thinning import keep_reads
+from genegraph.thinning import draw_shares, keep_reads
 
 RESAMPLING_DEPTH = 100.0
 """A cell of so many reads is resampled every second time it is met."""
@@ -28,8 +28,8 @@ class ResampledCells(CellRows):
     seen is mostly chance, and this shows the network other such chances; what tells deep cells of a
     type apart is left as it is.
 
-    Where cells are to be met with a share :math:`s` of their reads, each of its reads stays with
-    this probability, other ones every time, and all of the above holds with :math:`sT` in place of
+    Where a cell is to be met with a share :math:`s` of its reads, each of these stays with this
+    probability, other ones every time, and all of the above holds with :math:`sT` in place of
     :math:`T`: of two cells' reads each stays with probability :math:`sT / (T + T')`.
 
     What is drawn depends on the seed and the positions of the batch, in their order: an epoch
@@ -47,7 +47,8 @@ class ResampledCells(CellRows):
         seed: Seed of all that is drawn.
         lane: Cells of the same number only are put together; None: all.
         target: See :class:`~genegraph.batches.CellRows`.
-        share: The share of its reads that each cell is met with; None: all.
+        share: The least and the most of its reads that each cell is met with, ``[num_cells, 2]``
+            shares, between which one is drawn each time; None: all.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ResampledCells(CellRows):
     ) -> None:
         super().__init__(X, y, depth, fold, target)
         self.seed = seed
-        self.share = np.ones_like(depth) if share is None else share
+        self.share = np.ones((len(depth), 2), np.float32) if share is None else share
         kind = y * (fold.max() + 2) + fold + 1
         if lane is not None:
             kind = kind * (lane.max() + 1) + lane
@@ -83,7 +84,8 @@ class ResampledCells(CellRows):
         rng = np.random.default_rng([self.seed, *rows])
         rows = np.asarray(rows, dtype=np.int64)
         whole: NDArray[np.float32] = self.depth  # type: ignore[assignment]
-        share = self.share[rows]
+        least, most = self.share[rows].T
+        share = draw_shares(least, most, rng)
         depth = whole[rows] * share
         partner = self._order[rng.integers(self._first[rows], self._end[rows])]
         chosen = rng.random(len(rows)) < RESAMPLING_DEPTH / (RESAMPLING_DEPTH + depth)

@@ -127,6 +127,7 @@ OPTIONS = [
     {"genes": "interacting", "class_weight": "balanced"},
     {"pretrain": True},
     {"thin_to": 20},
+    {"thin_to": (10, 30)},
     {"values": "log1p", "depth": "reads"},
     {"values": "log1p"},
     {"values": "features"},

@@ -79,6 +79,12 @@ def _read_tables(args: argparse.Namespace, output: Output) -> "list[pd.DataFrame
     return tables
 
 
+def reads(text: str) -> float | tuple[float, ...]:
+    """Reads one number, or the least and the most."""
+    found = tuple(map(float, text.split(",")))
+    return found if len(found) > 1 else found[0]
+
+
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Adds what training depends on."""
     parser.add_argument(
@@ -95,9 +101,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     train(
         "--thin-to",
-        type=float,
+        type=reads,
         metavar="READS",
-        help="reads of the median cell to be named: learn from cells as shallow as that",
+        help="reads of the median cell to be named, or LEAST,MOST: learn from cells as shallow",
     )
     train("--values", default="auto", choices=["auto", "counts", "log1p", "features"])
     train("--epochs", type=int, metavar="N", help="longest training")

@@ -39,7 +39,7 @@ def of_data(asked: Asked) -> Html:
         "genes missing": _some(missing) if missing else "none",
     }
     if model.median_depths_ is not None:
-        reads = " and of ".join(f"{depth:,.0f}" for depth in model.median_depths_)
+        reads = " to ".join(f"{depth:,.0f}" for depth in sorted({*model.median_depths_}))
         facts["the model learned from"] = f"cells of {reads} reads (median)"
     if model.adapted_ is not None:
         facts["the classifier"] = describe(model.adapted_)
