@@ -110,9 +110,9 @@ mean paired difference (Student's t over splits; pooled over data sets, each cou
 splits of a data set share cells, so that they vary less than new data would.
 
 The default, the same without graph and with the rewired one, at 5 and 20 % of the reads, where
-labels are few and in transfers, all that adapts, reads unlabelled cells or has a deeper reference,
-and the ablations at 5 %, were computed by the present code. Other rows of ours are older: since
-then the order of random draws has changed, not the method.
+labels are few and in transfers, all that adapts, thins, reads unlabelled cells or has a deeper
+reference, and the ablations at 5 %, were computed by the present code. Other rows of ours are
+older: since then the order of random draws has changed, not the method.
 
 CellTypist asks scikit-learn for `multi_class="ovr"`, which is gone: it is given the same, one
 logistic regression for each type against the rest. Boosting has XGBoost's L2 penalty of 1: with

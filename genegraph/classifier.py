@@ -118,8 +118,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             sequenced as little, each read kept with the same probability, other ones each time, and
             calibrated so.  The least and the most, ``(100, 2000)``, where queries of several depths
             are to be named: each time a cell is met with a number between, drawn evenly by its
-            logarithm.  Nothing is added to cells with fewer reads.  None: all reads; or, where
-            ``unlabeled`` cells have less than half of them, as many as these.
+            logarithm.  Where training cells have no more reads, nothing changes.  None: all reads;
+            or, where ``unlabeled`` cells have less than half of them, as many as these.
         optimizer: ``"sgd"`` or ``"adam"`` (the write-up's), see
             :class:`~genegraph.recipe.Recipe`.
         lr: Learning rate; None takes the optimiser's default.

@@ -110,7 +110,7 @@ def fit_network(
         if len(val_rows):
             watched = cells.take(val_rows)
             validation = CellRows(watched.X, codes[val_rows], watched.depth)
-        met = _as_met(training, whole.take(train_rows), shares, seed)
+        met = _as_met(training, whole, train_rows, shares, seed)
         if unlabeled is None:
             ended = _train(model, training, met, validation, seed, how)
         else:
@@ -119,7 +119,7 @@ def fit_network(
                 linear = calibrate(model, cells, codes, fold, val_rows, rng)
                 _learn_types(model, cells, codes, groups, rng)
                 training = with_unlabeled(model, training, unlabeled, linear, rng)
-                met = _as_met(training, whole.take(train_rows), shares, seed)
+                met = _as_met(training, whole, train_rows, shares, seed)
                 ended = _train_again(model, training, met, validation, seed, how)
         calibrate(model, cells, codes, fold, val_rows, rng)
         _learn_types(model, cells, codes, groups, rng)
@@ -130,13 +130,18 @@ def fit_network(
 
 
 def _as_met(
-    training: CellRows, whole: ReadCells, shares: tuple[float, float], seed: int
+    training: CellRows,
+    whole: ReadCells,
+    train_rows: NDArray[np.int64],
+    shares: tuple[float, float],
+    seed: int,
 ) -> CellRows:
     """Returns the training cells as each step meets them, with other reads each time.
 
     Args:
         training: The cells, the labelled ones before the others.
-        whole: The labelled ones with all their reads.
+        whole: Labelled cells with all their reads.
+        train_rows: Which of these are among the training cells.
         shares: The least and the most share of its reads that a labelled cell is met with.
         seed: Seed of all that is drawn.
     """
@@ -144,11 +149,12 @@ def _as_met(
         return training
     assert training.y is not None
     assert training.fold is not None
-    assert whole.depth is not None
     X, depth, each = training.X, training.depth, None
     if shares[0] < 1:
-        num_labeled = len(whole.depth)
-        X, depth = whole.X, whole.depth
+        num_labeled = len(train_rows)
+        deep = whole.take(train_rows)
+        assert deep.depth is not None
+        X, depth = deep.X, deep.depth
         each = np.ones((len(training), 2), dtype=np.float32)
         each[:num_labeled] = shares
         if len(training) > num_labeled:

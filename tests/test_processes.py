@@ -15,6 +15,7 @@ CASES = {
     "shrinkage, resampling, a committee": {},
     "the strength of a prior that is not there learns nothing": {"graph": None},
     "cells on disk": {"on_disk": True},
+    "thinned cells on disk": {"on_disk": True, "thin_to": [10, 40]},
     "unlabelled cells": {"unlabeled": True},
     "a layer of full attention": {
         "attention": "full",

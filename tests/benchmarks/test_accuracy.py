@@ -277,6 +277,30 @@ def test_what_adapting_adds(scripts):
     assert not {"adapted", "query"} & set(page._against_others(table).replace(",", "").split())
 
 
+def test_what_thinning_adds(scripts):
+    _, methods, page = scripts
+    names = [methods.OURS, methods.THINNED, "logistic regression, thinned to the query"]
+    deep = {"condition": "5 % of reads, reference of all"}
+    table = pd.DataFrame(
+        {"data": "pbmc3k", "split": split, "method": method, "accuracy": found + split,
+         "macro_f1": found, **where}
+        for where, accuracy in (
+            (deep, dict(zip(names, (60, 85, 82), strict=True))),
+            ({"condition": "5 % of reads"}, {methods.OURS: 81.0, methods.LINEAR[0]: 79.5}),
+            ({"condition": "all reads"}, {methods.OURS: 90.0, methods.ANY_DEPTH: 89.0}),
+        )
+        for method, found in accuracy.items() for split in range(3)
+    )  # fmt: skip
+    text = page._thinned(table)
+    where = "5 % of reads, reference of all | pbmc3k"
+    assert f"| gene GCN | {where} | +25.00 (+25.00 to +25.00) |" in text
+    assert f"| logistic regression, thinned to the query | {where} | +3.00 " in text
+    assert f"| gene GCN, learned at that depth | {where} | +4.00 " in text
+    assert f"| logistic regression, learned at that depth | {where} | +5.50 " in text
+    assert "| gene GCN | all reads | **pooled** | -1.00 " in text
+    assert page._thinned(table[table["method"] != methods.THINNED]) == ""
+
+
 def test_unlabelled_cells_have_a_table_of_their_own(scripts):
     _, methods, page = scripts
     accuracy = dict.fromkeys(methods.MAIN, 80.0)
@@ -338,10 +362,17 @@ READING = [
 ]  # fmt: skip
 
 
+THINNING = [
+    "logistic regression, thinned to the query", "gene GCN, thinned to the query",
+    "gene GCN, no graph, thinned to the query", "gene GCN, thinned to any depth",
+]  # fmt: skip
+
+
 def test_no_method_is_left_out_of_the_next_tests(scripts):
     _, methods, _ = scripts
     assert set(READING) == set(methods.ADAPTING)
-    assert {*FAST, *READING} == set(methods.METHODS) - set(methods.ABLATIONS)
+    assert set(THINNING) == set(methods.THINNING)
+    assert {*FAST, *READING, *THINNING} == set(methods.METHODS) - set(methods.ABLATIONS)
 
 
 @pytest.mark.parametrize("method", FAST)
@@ -361,6 +392,23 @@ def test_what_adapts_reads_test_cells_and_not_their_labels(scripts, swapped, met
     lied.test.obs["cell_type"] = garbage.test.obs["cell_type"].to_numpy()
     told = [told_of_the_first_fifteen(methods.METHODS[method], c) for c in (case, lied, garbage)]
     assert told[0] == told[1] != told[2]
+
+
+@pytest.mark.parametrize("method", THINNING)
+def test_what_thins_knows_how_deep_the_query_is_and_nothing_else(scripts, swapped, method):
+    _, methods, _ = scripts
+    case = replace(swapped[0], test=swapped[0].test.copy())
+    rng = np.random.default_rng(1)
+    case.test.X = rng.binomial(case.test.X.astype(int), 0.4).astype("float32")
+    lied = replace(case, test=case.test.copy())
+    lied.test.obs["cell_type"] = rng.permutation(case.test.obs["cell_type"].to_numpy())
+    lied.test.X[15:] = rng.permuted(case.test.X[15:], axis=1)  # as many reads of other genes
+    told = [told_of_the_first_fifteen(methods.METHODS[method], each) for each in (case, lied)]
+    assert told[0] == told[1]
+    deep = replace(case, test=case.test.copy())
+    deep.test.X[15:] *= 2
+    again = told_of_the_first_fifteen(methods.METHODS[method], deep)
+    assert (again == told[0]) == (method == methods.ANY_DEPTH)
 
 
 def test_a_method_that_learns_from_test_cells_is_found(scripts, swapped, monkeypatch):
