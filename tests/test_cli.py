@@ -140,7 +140,9 @@ def test_adapted_to_the_query(files, capsys):
     fit(files)
     model = GeneGCNClassifier.load(files / "m.genegraph")
     adapted = model.adapt(query)
-    assert adapted.score(query, "cell_type") > 0.95 > model.score(query, "cell_type")
+    with pytest.warns(UserWarning, match="though they are deeper"):
+        as_it_is = model.score(query, "cell_type")
+    assert adapted.score(query, "cell_type") > 0.95 > as_it_is
     capsys.readouterr()
     assert predict(files, files / "out.csv", "--adapt", "--json") == 0
     assert json.loads(capsys.readouterr().out)["adapted"] == adapted.adapted_
@@ -153,6 +155,12 @@ def test_adapted_to_the_query(files, capsys):
     report = ("report", files / "query.h5ad", "--model", files / "kept", "--no-interactions")
     assert run(*report, "--labels", "cell_type", "--adapt", "--out", files / "out.html") == 0
     assert "adapted to 100 cells" in (files / "out.html").read_text()
+
+
+@pytest.mark.parametrize(("asked", "thin_to"), [("30", 30), ("20,200", (20, 200))])
+def test_as_shallow_as_the_query(files, asked, thin_to):
+    assert fit(files, "--thin-to", asked) == 0
+    assert GeneGCNClassifier.load(files / "m.genegraph").thin_to == thin_to
 
 
 def test_predict_to_h5ad_uses_the_key(files):
