@@ -1,7 +1,7 @@
 """Cells in: from an AnnData to a checked matrix, its gene names and its labels.
 
-The usual way of the cells: `read_anndata`, `resolve_values` (once, at fit), `prepare`, and
-`align_cells` to the genes of the training. The caller's data is never written to.
+The usual way of the cells: `read_anndata`, `resolve_values` (once, at fit) and `prepare`; for those
+to be named also the genes of the training, by `match_genes`. The caller's data is never written to.
 """
 
 import sys
