@@ -4,7 +4,7 @@
 
 A result that stands in the file already is not computed again, so a run may be stopped and go on.
 ``--part 0 2`` and ``--part 1 2`` share the work between two processes.  ``accuracy_table.py`` makes
-the tables and the figure.
+the tables and the figure, ``unseen_table.py`` those of the data sets that are fetched.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import numpy as np
 from accuracy_methods import MAIN, METHODS, Named
 from accuracy_sets import (
     DEEPER,
+    DONORS,
     FEW,
     READS,
     SETS,
     SHARES,
     TRANSFERS,
+    UNSEEN,
     Case,
     cases,
     due,
@@ -40,9 +42,12 @@ WITH_CONFIDENCE = ("all reads", "5 % of reads", *DEEPER)
 def main(argv: list[str] | None = None) -> None:
     """Computes what is missing."""
     parser = files_parser(__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, *UNSEEN], default=list(SETS))
     parser.add_argument(
-        "--conditions", nargs="+", choices=[*CONDITIONS, *READS], default=CONDITIONS
+        "--conditions",
+        nargs="+",
+        choices=[*CONDITIONS, "another donor", *READS],
+        default=CONDITIONS,
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(MAIN))
     parser.add_argument("--splits", type=int, nargs=2, default=(0, 20), help="from, to")
@@ -57,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         missing = [m for m in args.methods if (name, condition, split, m) not in done]
         if not missing:
             continue
-        make = transfer(library, name, split) if name in TRANSFERS else None
+        make = transfer(library, name, split) if name in (*TRANSFERS, *DONORS) else None
         case = make or cases(library, name, condition, split)
         for method in missing:
             _run(case, method, args.results)

@@ -16,6 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData, read_h5ad
 from sklearn.model_selection import StratifiedShuffleSplit
+from unseen_cells import one_donor, read_unseen
 
 from genegraph import GeneGraph, read_edges, read_stringdb
 from genegraph.datasets import pbmc
@@ -30,15 +31,16 @@ class Cells:
     """A data set.
 
     Attributes:
-        name: Its file is ``name.h5ad`` in the folder of cells; ``pbmc700`` comes with scanpy.
-        species: Whose network: ``"human"`` or ``"mouse"``.
+        name: Its file is ``name.h5ad`` in the folder of cells; ``pbmc700`` comes with scanpy, and
+            those of :data:`UNSEEN` are fetched.
+        species: Whose network: ``"human"`` or ``"mouse"``; none where genes have no names.
         counts: Whether there are raw counts, which can be thinned.
         scored: Whether half of it was scored while the default was chosen.
         splits: How many splits are due.
     """
 
     name: str
-    species: str
+    species: str | None
     counts: bool
     scored: bool = True
     splits: int = 5
@@ -56,6 +58,19 @@ SETS = {
     )
 }
 
+UNSEEN = {
+    cells.name: cells
+    for cells in (
+        Cells("pancreas_human", "human", True, scored=False),
+        Cells("pancreas_mouse", "mouse", True, scored=False),
+        Cells("cortex_mouse", None, True, scored=False),
+        Cells("cord_blood", None, True, scored=False),
+        Cells("cell_lines", "human", False, scored=False),
+        Cells("tissues_and_lines", "human", False, scored=False),
+    )
+}
+"""Nothing was chosen on them, not even looked at, before the default was what it is."""
+
 SHARES = {"all reads": 1.0, "20 % of reads": 0.2, "5 % of reads": 0.05}
 DEEPER = {f"{condition}, reference of all": SHARES[condition] for condition in list(SHARES)[1:]}
 """Learned from cells of all reads, and tested on thinned ones."""
@@ -70,6 +85,8 @@ TRANSFERS = {
     "two chemistries to 3pv2": ("3pv2", None),
     "two chemistries to 5p": ("5p", None),
 }
+DONORS = {"three donors to one": False, "one donor to three": True}
+"""The human pancreas, and whether the one is learned from."""
 TRANSFER_SPLITS = 5
 """Each time another 80 % of the reference cells are learned from."""
 
@@ -91,7 +108,7 @@ class Case:
     key: dict[str, object]
     train: AnnData
     test: AnnData
-    graph: GeneGraph
+    graph: GeneGraph | None
     values: str
     others: AnnData | None = None
 
@@ -116,13 +133,18 @@ class Library:
     def cells(self, name: str) -> AnnData:
         """Returns a data set, with text labels."""
         if name not in self._cells:
-            adata = pbmc() if name == "pbmc700" else read_h5ad(self.folder / f"{name}.h5ad")
+            if name in UNSEEN:
+                adata = read_unseen(name)
+            else:
+                adata = pbmc() if name == "pbmc700" else read_h5ad(self.folder / f"{name}.h5ad")
             adata.obs["cell_type"] = adata.obs["cell_type"].astype(str)
             self._cells[name] = adata
         return self._cells[name]
 
-    def graph(self, species: str, genes: pd.Index) -> GeneGraph:
-        """Returns the prior of a species for some genes."""
+    def graph(self, species: str | None, genes: pd.Index) -> GeneGraph | None:
+        """Returns the prior of a species for some genes, if they are named."""
+        if species is None:
+            return None
         if species not in self._tables:
             self._tables[species] = (
                 read_stringdb(self.links, self.info, min_score=self.min_score)
@@ -161,7 +183,7 @@ def thin(adata: AnnData, share: float) -> AnnData:
 
 def cases(library: Library, name: str, condition: str, split: int) -> Case:
     """Returns one split of one data set under one condition."""
-    data = SETS[name]
+    data = (SETS | UNSEEN)[name]
     adata = library.cells(name)
     whole = thin(adata, 1.0) if condition in DEEPER else None
     if data.counts:
@@ -184,9 +206,15 @@ def cases(library: Library, name: str, condition: str, split: int) -> Case:
 
 
 def transfer(library: Library, name: str, split: int) -> Case:
-    """Returns one split of a transfer between technologies."""
-    source, target = TRANSFERS[name]
-    if target is None:
+    """Returns one split of a transfer between technologies or donors."""
+    source, target = TRANSFERS.get(name, (None, None))
+    if name in DONORS:
+        three, one = library.cells("pancreas_human"), one_donor()
+        three = three[(three.obs["batch"] != "human1").to_numpy()]
+        reference, query = (one, three) if DONORS[name] else (three, one)
+        known = query.obs["cell_type"].isin(reference.obs["cell_type"]).to_numpy()
+        reference, query, values = reference.copy(), query[known].copy(), "counts"
+    elif target is None:
         both = library.cells("pbmc_symphony_3tech")
         new = (both.obs["batch"] == source).to_numpy()
         reference, query, values = both[~new], both[new].copy(), "log1p"
@@ -214,7 +242,8 @@ def transfer(library: Library, name: str, split: int) -> Case:
     splitter = StratifiedShuffleSplit(1, train_size=0.8, random_state=split)
     train, _ = next(splitter.split(rows, labels[rows]))
     train = np.append(rows[train], np.flatnonzero(~several))
-    key = {"data": name, "condition": "transfer", "split": split}
+    condition = "another donor" if name in DONORS else "transfer"
+    key = {"data": name, "condition": condition, "split": split}
     graph = library.graph("human", reference.var_names)
     return Case(key, reference[np.sort(train)].copy(), query, graph, values)
 
@@ -246,14 +275,16 @@ def _few(labels: np.ndarray, train: np.ndarray, number: int, split: int) -> np.n
 
 def due(conditions: list[str], sets: list[str]) -> Iterator[tuple[str, str, int]]:
     """Every data set, condition and split that is asked for, split by split."""
-    for split in range(max(SETS[name].splits for name in SETS)):
+    every = SETS | UNSEEN
+    for split in range(max(data.splits for data in every.values())):
         for condition in conditions:
-            if condition == "transfer":
+            if condition in ("transfer", "another donor"):
                 if split < TRANSFER_SPLITS:
-                    yield from ((name, condition, split) for name in TRANSFERS)
+                    names = TRANSFERS if condition == "transfer" else DONORS
+                    yield from ((name, condition, split) for name in names)
                 continue
             for name in sets:
-                data = SETS[name]
+                data = every[name]
                 thinned = condition in READS or {**SHARES, **DEEPER}.get(condition, 1.0) < 1
                 many = condition == "all reads" and split < data.splits
                 if (many or split < 5) and (data.counts or not thinned):

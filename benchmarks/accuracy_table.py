@@ -8,44 +8,22 @@ Everything the page says in numbers is computed here; nothing is typed by hand.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+import accuracy_sections as sections
 import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from accuracy_methods import (
-    ABLATIONS,
-    ADAPTED,
-    ADAPTING,
-    ANY_DEPTH,
-    DISCRIMINANT,
-    LINEAR,
-    METHODS,
-    OURS,
-    QUERY,
-    SEMI,
-    THINNED,
-    THINNING,
-    UNLABELED,
-)
-from accuracy_sets import DEEPER, FEW, READS, SETS, SHARES, TRANSFERS
+from accuracy_methods import LINEAR, OURS
+from accuracy_sections import NONE, REWIRED, WHOLE
+from accuracy_sets import DEEPER, FEW, READS, SHARES
 from common import RESULTS
-from scipy import stats
-
-from genegraph.reliability import Reliability
 
 DOCS = Path(__file__).parents[1] / "docs"
 FIGURE = DOCS / "figures" / "accuracy_by_reads.png"
-MEASURES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
-NONE, REWIRED = "gene GCN, no graph", "gene GCN, rewired graph"
-CORRECTED = (THINNED, ANY_DEPTH)
-"""Whose calibration is told too."""
-WHOLE = ("zheng_facs_pbmc", "pbmc3k", "mouse_immune_actinn")
-"""Counts of the whole transcriptome; the other count data hold 500 chosen genes."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -54,42 +32,27 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS / "accuracy.jsonl")
     parser.add_argument("--page", type=Path, default=DOCS / "accuracy.md")
     args = parser.parse_args(argv)
-    lines = args.results.read_text().splitlines()
-    rows = pd.DataFrame([json.loads(line) for line in lines])  # pandas reads "0110" as a number
-    _check_once(rows)
-    for measure in MEASURES:
-        rows[measure] *= 100
+    rows = sections.read_rows(args.results)
     parts = [
         HEAD,
-        summary(rows),
-        *(_condition(rows, condition) for condition in [*SHARES, *FEW, "transfer", *DEEPER]),
-        _verdicts(rows),
-        _adapted(rows),
-        _query_learned(rows),
-        _thinned(rows),
-        _unlabeled(rows),
-        _discriminant(rows),
-        _against_others(rows),
-        _priors(rows),
-        _ablations(rows),
-        _calibration(rows),
-        _machine(rows),
+        sections.summary(rows, [*LINEAR, NONE, REWIRED, OURS]),
+        *(sections.by_condition(rows, name) for name in [*SHARES, *FEW, "transfer", *DEEPER]),
+        sections.verdicts(rows),
+        sections.adapted(rows),
+        sections.query_learned(rows),
+        sections.thinned(rows),
+        sections.learned_unlabeled(rows),
+        sections.beside_discriminant(rows),
+        sections.against_others(rows),
+        sections.priors(rows),
+        sections.ablations(rows),
+        sections.calibration(rows),
+        sections.made_on(rows),
     ]
     if rows["condition"].isin(READS).any():
         _figure(rows)
     args.page.write_text("\n\n".join(part for part in parts if part) + "\n")
     print(args.page.read_text())
-
-
-def _check_once(rows: pd.DataFrame) -> None:
-    """Two runs side by side that share work write it twice: it must not count twice."""
-    key = ["data", "condition", "split", "method"]
-    twice = rows.loc[rows.duplicated(key), key]
-    if len(twice):
-        raise ValueError(
-            f"Each method must have one result for a split (got {len(twice)} more, such as "
-            f"{' / '.join(map(str, twice.iloc[0]))}). Leave the older lines out of the results."
-        )
 
 
 HEAD = """# Accuracy
@@ -121,380 +84,6 @@ a type has at ten cells per type, where its numbers say little about kNN with fe
 
 Made by `benchmarks/accuracy.py` and `benchmarks/accuracy_table.py` from
 [results](../benchmarks/results/accuracy.jsonl)."""
-
-
-NOTHING = pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=["data", "split"]))
-
-
-def summary(rows: pd.DataFrame) -> str:
-    """One line a condition: means over the data sets, each counting the same."""
-    methods = [*LINEAR, NONE, REWIRED, OURS]
-    lines = [
-        "## In short",
-        "",
-        "Means over data sets, of the splits that all five have.",
-        "",
-        "| condition | " + " | ".join(methods) + " | minus the better linear model |",
-        "|---" * (len(methods) + 2) + "|",
-    ]
-    for condition in [*SHARES, *FEW, "transfer"]:
-        part = rows[(rows["condition"] == condition) & rows["method"].isin(methods)]
-        tables = [
-            part.pivot_table(index=["data", "split"], columns="method", values=measure)
-            for measure in MEASURES
-        ]
-        if not set(methods) <= set(tables[0]):
-            continue
-        means = [table.dropna().groupby("data").mean().mean() for table in tables]
-        cells = [" / ".join(f"{mean[method]:.1f}" for mean in means) for method in methods]
-        cells[-1] = f"**{cells[-1]}**"
-        told = [_told(against_linear(rows, condition, OURS, measure)) for measure in MEASURES]
-        sets = part["data"].nunique()
-        name = f"{condition} ({sets} {'transfers' if condition == 'transfer' else 'data sets'})"
-        lines.append(f"| {name} | {' | '.join(cells)} | {' / '.join(told)} |")
-    return "\n".join(lines)
-
-
-def _condition(rows: pd.DataFrame, condition: str) -> str:
-    """One table: methods by data sets."""
-    part = rows[rows["condition"] == condition]
-    if part.empty:
-        return ""
-    found = set(part["data"])
-    names = [n for n in (*SETS, *TRANSFERS) if n in found]
-    lines = [
-        f"## {condition[0].upper()}{condition[1:]}",
-        "| | " + " | ".join(_title(part, name) for name in names) + " |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    for method in [m for m in METHODS if m in set(part["method"]) and m not in ABLATIONS]:
-        cells = [_mean(part, name, method) for name in names]
-        label = f"**{method}**" if method == OURS else method
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join([lines[0], "", *lines[1:]])
-
-
-def _title(part: pd.DataFrame, name: str) -> str:
-    splits = part[(part["data"] == name) & (part["method"] == OURS)]["split"].nunique()
-    return f"{name} ({splits} splits)"
-
-
-def _mean(part: pd.DataFrame, name: str, method: str) -> str:
-    """Mean over the splits, and their number where our method has more: those are not paired."""
-    here = part[part["data"] == name]
-    one = here[here["method"] == method]
-    if one.empty:
-        return ""
-    told = " / ".join(f"{one[measure].mean():.1f}" for measure in MEASURES)
-    count, due = one["split"].nunique(), here[here["method"] == OURS]["split"].nunique()
-    return told if count >= due else f"{told} ({count} of {due})"
-
-
-def paired(rows: pd.DataFrame, condition: str, ours: str, theirs: str, measure: str) -> pd.Series:
-    """Returns ours minus theirs for each data set and split that has both."""
-    part = rows[rows["condition"] == condition]
-    table = part.pivot_table(index=["data", "split"], columns="method", values=measure)
-    if ours not in table or theirs not in table:
-        return NOTHING
-    return (table[ours] - table[theirs]).dropna()
-
-
-def against_linear(rows: pd.DataFrame, condition: str, ours: str, measure: str) -> pd.Series:
-    """Returns ours minus the linear model that is better on average on that data set."""
-    part = rows[rows["condition"] == condition]
-    table = part.pivot_table(index=["data", "split"], columns="method", values=measure)
-    if ours not in table or not set(LINEAR) <= set(table):
-        return NOTHING
-    table = table[[ours, *LINEAR]].dropna()
-    best = table[list(LINEAR)].groupby("data").mean().idxmax(axis=1)
-    theirs = [table.loc[key, best[key[0]]] for key in table.index]
-    return table[ours] - theirs
-
-
-def interval(difference: pd.Series) -> tuple[float, float, float]:
-    """Returns mean and 95 % interval; data sets count the same, splits vary within them."""
-    by_set = difference.groupby("data")
-    mean = float(by_set.mean().mean())
-    count = by_set.count()
-    variance = (by_set.var() / count).fillna(np.inf).sum() / len(count) ** 2
-    freedom = int((count - 1).sum())
-    half = stats.t.ppf(0.975, max(freedom, 1)) * float(np.sqrt(variance))
-    return mean, mean - half, mean + half
-
-
-def _told(difference: pd.Series) -> str:
-    if difference.empty:
-        return ""
-    mean, low, high = interval(difference)
-    if not np.isfinite(low):
-        return f"{mean:+.2f}"
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
-
-
-def _verdicts(rows: pd.DataFrame) -> str:
-    lines = [
-        "## Against the best linear model",
-        "",
-        "The better of logistic regression and linear SVM on each data set, chosen with hindsight.",
-        "",
-        "| condition | accuracy | macro-F1 | worst data set, accuracy | worst data set, macro-F1 |",
-        "|---|---|---|---|---|",
-    ]
-    for condition in [*SHARES, *FEW, "transfer"]:
-        told, worst = [], []
-        for measure in MEASURES:
-            difference = against_linear(rows, condition, OURS, measure)
-            told.append(_told(difference))
-            means = difference.groupby("data").mean() if len(difference) else pd.Series(dtype=float)
-            worst.append(f"{means.min():+.2f} {means.idxmin()}" if len(means) else "")
-        lines.append(f"| {condition} | {' | '.join(told)} | {' | '.join(worst)} |")
-    return "\n".join(lines)
-
-
-def _unlabeled(rows: pd.DataFrame) -> str:
-    """What cells without labels are worth, to us and to others."""
-    part = rows[rows["method"] == UNLABELED]
-    if part.empty:
-        return ""
-    lines = [
-        "## Learning from unlabelled cells too",
-        "",
-        f"{UNLABELED} minus the method. Where few cells of each type are labelled, the other "
-        "cells that are not tested are there without their labels; test cells are not among them. "
-        "Linear models and the default do not read them; logistic regression, self-trained, and "
-        "label spreading (both scikit-learn's; genes chosen on labelled and unlabelled cells) "
-        "do.",
-        "",
-        "| condition | method | accuracy | macro-F1 | worst data set, accuracy |",
-        "|---|---|---|---|---|",
-    ]
-    others = [OURS, *(method for method in SEMI if method != UNLABELED)]
-    for condition in [c for c in FEW if (part["condition"] == c).any()]:
-        best = [against_linear(rows, condition, UNLABELED, measure) for measure in MEASURES]
-        compared = {"the better linear model": best} | {
-            other: [paired(rows, condition, UNLABELED, other, measure) for measure in MEASURES]
-            for other in others
-        }
-        for name, differences in compared.items():
-            if differences[0].empty:
-                continue
-            means = differences[0].groupby("data").mean()
-            told = " | ".join(_told(difference) for difference in differences)
-            lines.append(f"| {condition} | {name} | {told} | {means.min():+.2f} {means.idxmin()} |")
-    return "\n".join(lines)
-
-
-def _against_others(rows: pd.DataFrame) -> str:
-    """Ours minus each of the other methods, on the splits both have."""
-    ours = (OURS, NONE, REWIRED, DISCRIMINANT, *ADAPTING, *THINNING)
-    others = [m for m in METHODS if m not in (*LINEAR, *ABLATIONS, *SEMI, *ours)]
-    lines = [
-        "## Against the other methods",
-        "",
-        f"{OURS} minus the method, on the splits that the method has.",
-        "",
-        "| condition | method | accuracy | macro-F1 | worst data set, accuracy |",
-        "|---|---|---|---|---|",
-    ]
-    for condition in [*SHARES, *FEW, "transfer"]:
-        for method in others:
-            accuracy = paired(rows, condition, OURS, method, "accuracy")
-            if len(accuracy) == 0:
-                continue
-            told = [_told(accuracy), _told(paired(rows, condition, OURS, method, "macro_f1"))]
-            means = accuracy.groupby("data").mean()
-            worst = f"{means.min():+.2f} {means.idxmin()}"
-            lines.append(f"| {condition} | {method} | {' | '.join(told)} | {worst} |")
-    return "\n".join(lines)
-
-
-def _priors(rows: pd.DataFrame) -> str:
-    lines = [
-        "## What the prior is worth",
-        "",
-        "Accuracy with the real graph minus that with a control, the same network otherwise. "
-        "Data sets of which no counts can be had leave the graph out by default.",
-        "",
-        "| condition | data | minus no graph | minus rewired graph |",
-        "|---|---|---|---|",
-    ]
-    for condition in [*SHARES, *FEW]:
-        both = [paired(rows, condition, OURS, other, "accuracy") for other in (NONE, REWIRED)]
-        if both[0].empty:
-            continue
-        names = [n for n in SETS if n in both[0].index.get_level_values("data")]
-        names = [n for n in names if SETS[n].counts]
-        for name in names:
-            told = [_told(d[d.index.get_level_values("data") == name]) for d in both]
-            lines.append(f"| {condition} | {name} | {' | '.join(told)} |")
-        pooled = [_told(d[d.index.get_level_values("data").isin(WHOLE)]) for d in both]
-        lines.append(f"| {condition} | **whole transcriptome, pooled** | {' | '.join(pooled)} |")
-    return "\n".join(lines)
-
-
-def _ablations(rows: pd.DataFrame) -> str:
-    if not rows["method"].isin(ABLATIONS).any():
-        return ""
-    lines = [
-        "## What each part of the default is worth",
-        "",
-        "Accuracy and macro-F1 lost without the part, the default minus the variant.",
-        "",
-        "| without | condition | data | accuracy | macro-F1 |",
-        "|---|---|---|---|---|",
-    ]
-    for method in ABLATIONS:
-        for condition in [*SHARES, *FEW]:
-            lines += [f"| {method} {line}" for line in _minus(rows, condition, OURS, method)]
-    return "\n".join(lines)
-
-
-def _adapted(rows: pd.DataFrame) -> str:
-    """What it gives to read the query as a whole before any of its cells is named."""
-    if not (rows["method"] == ADAPTED).any():
-        return ""
-    lines = [
-        "## Adapted to the query",
-        "",
-        f"{ADAPTED} (`model.adapt(query)`) minus the method: it reads all test cells together, "
-        "without their labels, before it names any. So does logistic regression, adapted, by the "
-        "same rule. Where the reference has all reads, the last comparison is with what learned "
-        "from the same cells at the depth of the query.",
-        "",
-        "| minus | condition | data | accuracy | macro-F1 |",
-        "|---|---|---|---|---|",
-    ]
-    rows = pd.concat([rows, _of_their_own_depth(rows)])
-    for condition in [*SHARES, *FEW, "transfer", *DEEPER]:
-        for other in (OURS, *ADAPTING, _own_depth(OURS)):
-            if other not in (ADAPTED, QUERY):
-                told = _minus(rows, condition, ADAPTED, other)
-                lines += [f"| {other} {line}" for line in told]
-    return "\n".join(lines)
-
-
-def _query_learned(rows: pd.DataFrame) -> str:
-    """What it gives to learn from the query's cells, without their labels."""
-    if not (rows["method"] == QUERY).any():
-        return ""
-    lines = [
-        "## The query learned too",
-        "",
-        f"{QUERY} (`fit(reference, ..., unlabeled=query)`) minus the method: it learns from the "
-        "test cells too, without their labels. The last comparison is as above.",
-        "",
-        "| minus | condition | data | accuracy | macro-F1 |",
-        "|---|---|---|---|---|",
-    ]
-    rows = pd.concat([rows, _of_their_own_depth(rows)])
-    for condition in [*SHARES, "transfer", *DEEPER]:
-        for other in (OURS, ADAPTED, "logistic regression, adapted", _own_depth(OURS)):
-            told = _minus(rows, condition, QUERY, other)
-            lines += [f"| {other} {line}" for line in told]
-    return "\n".join(lines)
-
-
-def _thinned(rows: pd.DataFrame) -> str:
-    """What it gives to learn from a deep reference as if it were shallow."""
-    if not (rows["method"] == THINNED).any():
-        return ""
-    lines = [
-        "## Thinned to the query",
-        "",
-        f"{THINNED} (`thin_to=` the reads of its median cell) minus the method: of training cells "
-        "reads are left out by chance, other ones each time. Logistic regression, thinned to the "
-        "query, learns from five thinned copies of each cell; what learned at that depth learned "
-        "from one, as an experiment of that depth would give it, logistic regression likewise. "
-        f"{ANY_DEPTH} (`thin_to=` a twentieth of the reference's reads, to all) is one model for "
-        "all depths; the last lines are that one minus what has learned from all reads, on cells "
-        "of all reads.",
-        "",
-        "| minus | condition | data | accuracy | macro-F1 |",
-        "|---|---|---|---|---|",
-    ]
-    rows = pd.concat([rows, *(_of_their_own_depth(rows, name) for name in (OURS, LINEAR[0]))])
-    own = [_own_depth(name) for name in (OURS, LINEAR[0])]
-    others = [OURS, ADAPTED, QUERY, *(name for name in THINNING if name != THINNED), *own]
-    for condition in DEEPER:
-        for other in others:
-            lines += [f"| {other} {line}" for line in _minus(rows, condition, THINNED, other)]
-    lines += [f"| {OURS} {line}" for line in _minus(rows, "all reads", ANY_DEPTH, OURS)]
-    return "\n".join(lines)
-
-
-def _own_depth(method: str) -> str:
-    return f"{method}, learned at that depth"
-
-
-def _of_their_own_depth(rows: pd.DataFrame, method: str = OURS) -> pd.DataFrame:
-    """One that has learned from cells of the query's depth, where others have not."""
-    shallow = {condition.partition(", ")[0]: condition for condition in DEEPER}
-    same = rows[(rows["method"] == method) & rows["condition"].isin(shallow)]
-    return same.assign(method=_own_depth(method), condition=same["condition"].map(shallow))
-
-
-def _discriminant(rows: pd.DataFrame) -> str:
-    if not (rows["method"] == DISCRIMINANT).any():
-        return ""
-    lines = [
-        "## A linear discriminant beside the heads",
-        "",
-        "What `discriminant=True` adds, minus the default.",
-        "",
-        "| condition | data | accuracy | macro-F1 |",
-        "|---|---|---|---|",
-    ]
-    for condition in [*SHARES, *FEW, "transfer"]:
-        lines += _minus(rows, condition, DISCRIMINANT, OURS)
-    return "\n".join(lines)
-
-
-def _minus(rows: pd.DataFrame, condition: str, one: str, other: str) -> list[str]:
-    """One line a data set, and one of all: one method minus another."""
-    both = [paired(rows, condition, one, other, measure) for measure in MEASURES]
-    lines = []
-    for name in both[0].index.get_level_values("data").unique():
-        told = [_told(d[d.index.get_level_values("data") == name]) for d in both]
-        lines.append(f"| {condition} | {name} | {' | '.join(told)} |")
-    if not both[0].empty:
-        pooled = " | ".join(_told(difference) for difference in both)
-        lines.append(f"| {condition} | **pooled** | {pooled} |")
-    return lines
-
-
-def _calibration(rows: pd.DataFrame) -> str:
-    lines = [
-        "## Calibration",
-        "",
-        "Expected calibration error of 10 bins of equal count, test cells of all splits pooled, "
-        "and the error that a perfectly calibrated classifier would show with so many cells, in %.",
-        "",
-        "| condition | data | method | error | floor |",
-        "|---|---|---|---|---|",
-    ]
-    if "confidence_per_mille" not in rows:
-        return ""
-    known = rows[rows["confidence_per_mille"].notna()]
-    for (condition, name, method), part in known.groupby(["condition", "data", "method"]):
-        told = (OURS, "logistic regression", "CellTypist", *CORRECTED)
-        if method not in told:
-            continue
-        sure = np.concatenate([np.asarray(c) / 1000 for c in part["confidence_per_mille"]])
-        right = np.concatenate([[c == "1" for c in r] for r in part["right"].astype(str)])
-        shown = Reliability.of(right, np.ones_like(right), sure)
-        error, floor = 100 * shown.expected_calibration_error(), 100 * shown.floor()
-        lines.append(f"| {condition} | {name} | {method} | {error:.1f} | {floor:.1f} |")
-    return "\n".join(lines)
-
-
-def _machine(rows: pd.DataFrame) -> str:
-    devices = ", ".join(sorted(rows["device"].unique()))
-    versions = rows["versions"].iloc[-1]
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return (
-        f"Machine: {devices}, one thread a process; {told}. Seeds are the numbers of the splits. "
-        "How long a fit takes is in [scaling.md](scaling.md#from-labelled-cells-to-named-ones)."
-    )
 
 
 def _figure(rows: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from anndata import AnnData
+from anndata import AnnData, concat
 from scipy import stats
 from sklearn.model_selection import StratifiedShuffleSplit
 
@@ -24,11 +24,11 @@ def scripts(monkeypatch):
     """The benchmark's modules, which import each other by name."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     import accuracy_methods
+    import accuracy_sections
     import accuracy_sets
-    import accuracy_table
 
-    yield accuracy_sets, accuracy_methods, accuracy_table
-    for name in [n for n in sys.modules if n.startswith("accuracy")]:
+    yield accuracy_sets, accuracy_methods, accuracy_sections
+    for name in [n for n in sys.modules if n.startswith(("accuracy", "unseen"))]:
         del sys.modules[name]
 
 
@@ -96,6 +96,60 @@ def test_thinning_keeps_a_share_of_the_reads(scripts):
     thinned = sets.thin(AnnData(counts), 0.2).X.toarray()
     assert (thinned <= counts).all()
     assert thinned.sum() / counts.sum() == pytest.approx(0.2, abs=0.01)
+
+
+def test_the_tables_of_unseen_cells(scripts, monkeypatch):
+    """Genes by cells, and their labels; what is no count is told as logarithms."""
+    import unseen_cells
+
+    def values(numbers):
+        table = pd.DataFrame(numbers, ["g1", "g2"], [f"c{i}" for i in range(24)])
+        return table.to_csv().encode()
+
+    labels = ["a"] * 12 + ["b"] * 9 + ["Unknown"] * 3
+    files = {
+        "Li_Data.csv": values(np.tile([[0.0], [2.5]], 24)),
+        "Baron_H1_Data.csv": values(np.tile([[3], [7]], 24)),
+    }
+    files |= dict.fromkeys(
+        ("Li_Labels.csv", "Baron_H1_Labels.csv"), pd.DataFrame({"x": labels}).to_csv().encode()
+    )
+    monkeypatch.setattr(unseen_cells, "_read", lambda package, name: files[name.split("/")[-1]])
+    logarithms = unseen_cells.read_unseen("cell_lines")
+    assert logarithms.obs["cell_type"].tolist() == ["a"] * 12  # b has nine cells
+    np.testing.assert_allclose(logarithms.X.toarray(), [[0, np.log1p(1e4)]] * 12, rtol=1e-6)
+    donor = unseen_cells.one_donor()
+    assert donor.shape == (24, 2)
+    np.testing.assert_array_equal(donor.X.toarray(), [[3, 7]] * 24)
+    assert list(donor.var_names) == ["g1", "g2"]
+    assert donor.obs["cell_type"].tolist() == labels
+
+
+def test_another_donor_is_named_by_the_types_that_the_reference_knows(scripts, monkeypatch):
+    sets, _, _ = scripts
+
+    def donor(name, labels):
+        cells = AnnData(np.ones((len(labels), 3), dtype=np.float32))
+        cells.obs_names = [f"{name}_{i}" for i in range(len(labels))]
+        cells.obs["cell_type"], cells.obs["batch"] = labels, name
+        return cells
+
+    monkeypatch.setattr(sets, "one_donor", lambda: donor("other", ["a"] * 20 + ["b"] * 10))
+    library = Library()
+    library.cells = lambda name: concat(
+        [donor("human1", ["a", "b"] * 5), donor("human2", list("aac" * 5))]
+    )
+    to_one = sets.transfer(library, "three donors to one", 0)
+    assert set(to_one.train.obs["batch"]) == {"human2"}
+    assert to_one.train.n_obs == 12  # 80 %
+    assert to_one.test.obs["cell_type"].tolist() == ["a"] * 20  # nothing told of b
+    to_three = sets.transfer(library, "one donor to three", 0)
+    assert set(to_three.train.obs["batch"]) == {"other"}
+    assert to_three.train.n_obs == 24
+    assert to_three.test.obs["cell_type"].tolist() == ["a"] * 10
+    assert to_three.key["condition"] == "another donor"
+    due = list(sets.due(["another donor", "5 % of reads"], list(sets.UNSEEN)))
+    assert len(due) == 5 * (2 + 4)
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real cells are not there")
@@ -184,7 +238,9 @@ def test_the_better_linear_model_is_compared_on_each_data_set(scripts):
 
 
 def test_the_page_is_written_from_the_results(scripts, tmp_path, capsys):
-    _, methods, page = scripts
+    import accuracy_table as page
+
+    _, methods, _ = scripts
     lines = []
     for split in range(3):
         for method, accuracy in zip(methods.MAIN, (0.8, 0.79, 0.85, 0.84, 0.83), strict=True):
@@ -207,8 +263,33 @@ def test_the_page_is_written_from_the_results(scripts, tmp_path, capsys):
     assert "| all reads | pbmc3k | +1.00 (+1.00 to +1.00) | +2.00 (+2.00 to +2.00) |" in text
 
 
+def test_the_page_of_unseen_cells_pools_over_all_of_them(scripts, tmp_path):
+    import unseen_table as page
+
+    _, methods, _ = scripts
+    lines = [
+        {
+            "data": data, "condition": "5 % of reads", "split": split, "method": method,
+            "accuracy": (accuracy + split) / 100, "macro_f1": accuracy / 100,
+            "confidence_per_mille": [900, 800], "right": "01", "device": "a machine",
+            "versions": {"genegraph": "0"},
+        }
+        for data, ours in (("pancreas_human", 75), ("cortex_mouse", 85))
+        for method, accuracy in zip((*methods.LINEAR, methods.OURS), (70, 72, ours), strict=True)
+        for split in range(2)
+    ]  # fmt: skip
+    results = tmp_path / "r.jsonl"
+    results.write_text("\n".join(map(json.dumps, lines)))
+    page.main(["--results", str(results), "--page", str(tmp_path / "page.md")])
+    text = (tmp_path / "page.md").read_text()
+    assert "| 5 % of reads (2 data sets) | 70.5 / 70.0 | 72.5 / 72.0 | **80.5 / 80.0** |" in text
+    assert "+8.00 (+8.00 to +8.00) / +8.00 (+8.00 to +8.00) |" in text
+    assert "another donor" not in text.partition("## In short")[2]
+
+
 def test_a_result_that_was_written_twice_is_refused(scripts, tmp_path):
-    page = scripts[2]
+    import accuracy_table as page
+
     line = {"data": "pbmc3k", "condition": "all reads", "split": 1, "method": "linear SVM"}
     line |= {"accuracy": 0.8, "macro_f1": 0.7}
     results = tmp_path / "r.jsonl"
@@ -228,7 +309,7 @@ def test_an_ablation_is_pooled_over_data_sets(scripts):
         for data, value in zip(("pbmc3k", "zheng_facs_pbmc"), values, strict=True)
         for split in range(3)
     ]  # fmt: skip
-    table = page._ablations(pd.DataFrame(rows))
+    table = page.ablations(pd.DataFrame(rows))
     assert "| one view | all reads | pbmc3k | +1.00 (+1.00 to +1.00) |" in table
     assert "| one view | all reads | **pooled** | +2.00 (+2.00 to +2.00) |" in table
 
@@ -241,10 +322,10 @@ def test_what_the_discriminant_adds(scripts):
          "accuracy": found + split, "macro_f1": found}
         for name in ("a to b", "b to c") for method, found in accuracy.items() for split in range(3)
     )  # fmt: skip
-    text = page._discriminant(table)
+    text = page.beside_discriminant(table)
     assert "| transfer | b to c | +1.50 (+1.50 to +1.50) | +1.50 (+1.50 to +1.50) |" in text
     assert "| transfer | **pooled** | +1.50 (+1.50 to +1.50) |" in text
-    assert page._discriminant(table[table["method"] == methods.OURS]) == ""
+    assert page.beside_discriminant(table[table["method"] == methods.OURS]) == ""
 
 
 def test_what_adapting_adds(scripts):
@@ -260,21 +341,21 @@ def test_what_adapting_adds(scripts):
     )  # fmt: skip
     same = table[(table["method"] == methods.OURS) & (table["condition"] != "transfer")]
     same = same.assign(condition="5 % of reads", accuracy=same["accuracy"] + 2)
-    text = page._adapted(pd.concat([table, same]))
+    text = page.adapted(pd.concat([table, same]))
     assert "| gene GCN | transfer | pbmc3k | +3.00 (+3.00 to +3.00) |" in text
     assert "| logistic regression, adapted | 5 % of reads, reference of all | pbmc3k | +4" in text
     assert (
         "| gene GCN, learned at that depth | 5 % of reads, reference of all | pbmc3k | +1" in text
     )
     assert methods.QUERY not in text
-    assert page._adapted(table[table["method"] != methods.ADAPTED]) == ""
-    text = page._query_learned(pd.concat([table, same]))
+    assert page.adapted(table[table["method"] != methods.ADAPTED]) == ""
+    text = page.query_learned(pd.concat([table, same]))
     assert "| gene GCN, adapted | transfer | pbmc3k | +1.50 (+1.50 to +1.50) |" in text
     assert (
         "| gene GCN, learned at that depth | 5 % of reads, reference of all | pbmc3k | +2.5" in text
     )
-    assert page._query_learned(table[table["method"] != methods.QUERY]) == ""
-    assert not {"adapted", "query"} & set(page._against_others(table).replace(",", "").split())
+    assert page.query_learned(table[table["method"] != methods.QUERY]) == ""
+    assert not {"adapted", "query"} & set(page.against_others(table).replace(",", "").split())
 
 
 def test_what_thinning_adds(scripts):
@@ -291,14 +372,14 @@ def test_what_thinning_adds(scripts):
         )
         for method, found in accuracy.items() for split in range(3)
     )  # fmt: skip
-    text = page._thinned(table)
+    text = page.thinned(table)
     where = "5 % of reads, reference of all | pbmc3k"
     assert f"| gene GCN | {where} | +25.00 (+25.00 to +25.00) |" in text
     assert f"| logistic regression, thinned to the query | {where} | +3.00 " in text
     assert f"| gene GCN, learned at that depth | {where} | +4.00 " in text
     assert f"| logistic regression, learned at that depth | {where} | +5.50 " in text
     assert "| gene GCN | all reads | **pooled** | -1.00 " in text
-    assert page._thinned(table[table["method"] != methods.THINNED]) == ""
+    assert page.thinned(table[table["method"] != methods.THINNED]) == ""
 
 
 def test_unlabelled_cells_have_a_table_of_their_own(scripts):
@@ -310,11 +391,11 @@ def test_unlabelled_cells_have_a_table_of_their_own(scripts):
          "accuracy": found + split, "macro_f1": found}
         for method, found in accuracy.items() for split in range(3)
     )  # fmt: skip
-    text = page._unlabeled(table)
+    text = page.learned_unlabeled(table)
     assert "| 10 per type | the better linear model | +5.00 (+5.00 to +5.00) | +5.00" in text
     assert "| 10 per type | label spreading | +3.00 (+3.00 to +3.00) |" in text
-    assert page._unlabeled(table[table["method"] != methods.UNLABELED]) == ""
-    assert "spreading" not in page._against_others(table)
+    assert page.learned_unlabeled(table[table["method"] != methods.UNLABELED]) == ""
+    assert "spreading" not in page.against_others(table)
 
 
 @pytest.fixture
