@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,54 +11,30 @@ from accuracy_methods import (
     ADAPTED,
     ADAPTING,
     ANY_DEPTH,
-    DISCRIMINANT,
+    HEADS,
     LINEAR,
     METHODS,
+    NONE,
     OURS,
     QUERY,
+    REWIRED,
     SEMI,
     THINNED,
     THINNING,
     UNLABELED,
 )
+from accuracy_pairs import MEASURES, against_linear, as_text, minus, paired
 from accuracy_sets import DEEPER, DONORS, FEW, SETS, SHARES, TRANSFERS, UNSEEN
-from scipy import stats
 
 from genegraph.reliability import Reliability
 
-MEASURES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
-NONE, REWIRED = "gene GCN, no graph", "gene GCN, rewired graph"
 CORRECTED = (THINNED, ANY_DEPTH)
 """Whose calibration is told too."""
 WHOLE = ("zheng_facs_pbmc", "pbmc3k", "mouse_immune_actinn", "pancreas_human", "pancreas_mouse")
 """Counts of the whole transcriptome; other count data hold chosen genes."""
-NUMERALS = {3: "three", 4: "four", 5: "five"}
+NUMERALS = {3: "three", 4: "four", 5: "five", 6: "six"}
 MOVED = ("transfer", "another donor")
 """The query is of another experiment."""
-
-
-def read_rows(results: Path) -> pd.DataFrame:
-    """Reads results, in %."""
-    lines = results.read_text().splitlines()
-    rows = pd.DataFrame([json.loads(line) for line in lines])  # pandas reads "0110" as a number
-    _check_once(rows)
-    for measure in MEASURES:
-        rows[measure] *= 100
-    return rows
-
-
-def _check_once(rows: pd.DataFrame) -> None:
-    """Two runs side by side that share work write it twice: it must not count twice."""
-    key = ["data", "condition", "split", "method"]
-    twice = rows.loc[rows.duplicated(key), key]
-    if len(twice):
-        raise ValueError(
-            f"Each method must have one result for a split (got {len(twice)} more, such as "
-            f"{' / '.join(map(str, twice.iloc[0]))}). Leave the older lines out of the results."
-        )
-
-
-NOTHING = pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[], []], names=["data", "split"]))
 
 
 def summary(rows: pd.DataFrame, methods: Sequence[str]) -> str:
@@ -84,7 +58,7 @@ def summary(rows: pd.DataFrame, methods: Sequence[str]) -> str:
         means = [table.dropna().groupby("data").mean().mean() for table in tables]
         cells = [" / ".join(f"{mean[method]:.1f}" for mean in means) for method in methods]
         cells[-1] = f"**{cells[-1]}**"
-        told = [_told(against_linear(rows, condition, OURS, measure)) for measure in MEASURES]
+        told = [as_text(against_linear(rows, condition, OURS, measure)) for measure in MEASURES]
         sets = part["data"].nunique()
         name = f"{condition} ({sets} {'transfers' if condition in MOVED else 'data sets'})"
         lines.append(f"| {name} | {' | '.join(cells)} | {' / '.join(told)} |")
@@ -126,53 +100,13 @@ def _mean(part: pd.DataFrame, name: str, method: str) -> str:
     return told if count >= due else f"{told} ({count} of {due})"
 
 
-def paired(rows: pd.DataFrame, condition: str, ours: str, theirs: str, measure: str) -> pd.Series:
-    """Returns ours minus theirs for each data set and split that has both."""
-    part = rows[rows["condition"] == condition]
-    table = part.pivot_table(index=["data", "split"], columns="method", values=measure)
-    if ours not in table or theirs not in table:
-        return NOTHING
-    return (table[ours] - table[theirs]).dropna()
-
-
-def against_linear(rows: pd.DataFrame, condition: str, ours: str, measure: str) -> pd.Series:
-    """Returns ours minus the linear model that is better on average on that data set."""
-    part = rows[rows["condition"] == condition]
-    table = part.pivot_table(index=["data", "split"], columns="method", values=measure)
-    if ours not in table or not set(LINEAR) <= set(table):
-        return NOTHING
-    table = table[[ours, *LINEAR]].dropna()
-    best = table[list(LINEAR)].groupby("data").mean().idxmax(axis=1)
-    theirs = [table.loc[key, best[key[0]]] for key in table.index]
-    return table[ours] - theirs
-
-
-def interval(difference: pd.Series) -> tuple[float, float, float]:
-    """Returns mean and 95 % interval; data sets count the same, splits vary within them."""
-    by_set = difference.groupby("data")
-    mean = float(by_set.mean().mean())
-    count = by_set.count()
-    variance = (by_set.var() / count).fillna(np.inf).sum() / len(count) ** 2
-    freedom = int((count - 1).sum())
-    half = stats.t.ppf(0.975, max(freedom, 1)) * float(np.sqrt(variance))
-    return mean, mean - half, mean + half
-
-
-def _told(difference: pd.Series) -> str:
-    if difference.empty:
-        return ""
-    mean, low, high = interval(difference)
-    if not np.isfinite(low):
-        return f"{mean:+.2f}"
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
-
-
-def verdicts(rows: pd.DataFrame) -> str:
-    """Ours minus the better linear model, by condition."""
+def verdicts(rows: pd.DataFrame, method: str = OURS) -> str:
+    """A method minus the better linear model, by condition."""
     lines = [
-        "## Against the best linear model",
+        f"## Against the best linear model{'' if method == OURS else f', {method}'}",
         "",
-        "The better of logistic regression and linear SVM on each data set, chosen with hindsight.",
+        f"{method} minus the better of logistic regression and linear SVM on each data set, "
+        "chosen with hindsight.",
         "",
         "| condition | accuracy | macro-F1 | worst data set, accuracy | worst data set, macro-F1 |",
         "|---|---|---|---|---|",
@@ -180,8 +114,8 @@ def verdicts(rows: pd.DataFrame) -> str:
     for condition in [*SHARES, *FEW, *MOVED]:
         told, worst = [], []
         for measure in MEASURES:
-            difference = against_linear(rows, condition, OURS, measure)
-            told.append(_told(difference))
+            difference = against_linear(rows, condition, method, measure)
+            told.append(as_text(difference))
             means = difference.groupby("data").mean() if len(difference) else pd.Series(dtype=float)
             worst.append(f"{means.min():+.2f} {means.idxmin()}" if len(means) else "")
         if any(told):
@@ -206,7 +140,7 @@ def learned_unlabeled(rows: pd.DataFrame) -> str:
         "| condition | method | accuracy | macro-F1 | worst data set, accuracy |",
         "|---|---|---|---|---|",
     ]
-    others = [OURS, *(method for method in SEMI if method != UNLABELED)]
+    others = [OURS, *(method for method in SEMI if not method.startswith((UNLABELED, HEADS)))]
     for condition in [c for c in FEW if (part["condition"] == c).any()]:
         best = [against_linear(rows, condition, UNLABELED, measure) for measure in MEASURES]
         compared = {"the better linear model": best} | {
@@ -217,14 +151,14 @@ def learned_unlabeled(rows: pd.DataFrame) -> str:
             if differences[0].empty:
                 continue
             means = differences[0].groupby("data").mean()
-            told = " | ".join(_told(difference) for difference in differences)
+            told = " | ".join(as_text(difference) for difference in differences)
             lines.append(f"| {condition} | {name} | {told} | {means.min():+.2f} {means.idxmin()} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_graph_alone(rows, ", unlabelled cells too", FEW)])
 
 
 def against_others(rows: pd.DataFrame) -> str:
     """Ours minus each of the other methods, on the splits both have."""
-    ours = (OURS, NONE, REWIRED, DISCRIMINANT, *ADAPTING, *THINNING)
+    ours = (OURS, HEADS, NONE, REWIRED, *ADAPTING, *THINNING)
     others = [m for m in METHODS if m not in (*LINEAR, *ABLATIONS, *SEMI, *ours)]
     lines = [
         "## Against the other methods",
@@ -239,7 +173,7 @@ def against_others(rows: pd.DataFrame) -> str:
             accuracy = paired(rows, condition, OURS, method, "accuracy")
             if len(accuracy) == 0:
                 continue
-            told = [_told(accuracy), _told(paired(rows, condition, OURS, method, "macro_f1"))]
+            told = [as_text(accuracy), as_text(paired(rows, condition, OURS, method, "macro_f1"))]
             means = accuracy.groupby("data").mean()
             worst = f"{means.min():+.2f} {means.idxmin()}"
             lines.append(f"| {condition} | {method} | {' | '.join(told)} | {worst} |")
@@ -251,22 +185,23 @@ def priors(rows: pd.DataFrame) -> str:
     lines = [
         "## What the prior is worth",
         "",
-        "Accuracy with the real graph minus that with a control, the same network otherwise. "
-        "Data sets of which no counts can be had leave the graph out by default.",
+        f"Accuracy of {HEADS} with the real graph minus that with a control, the same network "
+        "otherwise, without a discriminant in either. Data sets of which no counts can be had "
+        "leave the graph out by default.",
         "",
         "| condition | data | minus no graph | minus rewired graph |",
         "|---|---|---|---|",
     ]
     for condition in [*SHARES, *FEW]:
-        both = [paired(rows, condition, OURS, other, "accuracy") for other in (NONE, REWIRED)]
+        both = [paired(rows, condition, HEADS, other, "accuracy") for other in (NONE, REWIRED)]
         if both[0].empty:
             continue
         found = both[0].index.get_level_values("data")
         names = [n for n, data in (SETS | UNSEEN).items() if n in found and data.counts]
         for name in names:
-            told = [_told(d[d.index.get_level_values("data") == name]) for d in both]
+            told = [as_text(d[d.index.get_level_values("data") == name]) for d in both]
             lines.append(f"| {condition} | {name} | {' | '.join(told)} |")
-        pooled = [_told(d[d.index.get_level_values("data").isin(WHOLE)]) for d in both]
+        pooled = [as_text(d[d.index.get_level_values("data").isin(WHOLE)]) for d in both]
         lines.append(f"| {condition} | **whole transcriptome, pooled** | {' | '.join(pooled)} |")
     return "\n".join(lines)
 
@@ -278,14 +213,15 @@ def ablations(rows: pd.DataFrame) -> str:
     lines = [
         "## What each part of the default is worth",
         "",
-        "Accuracy and macro-F1 lost without the part, the default minus the variant.",
+        f"Accuracy and macro-F1 lost without the part, {HEADS} minus the variant. What the "
+        "discriminant is worth beside them stands above.",
         "",
         "| without | condition | data | accuracy | macro-F1 |",
         "|---|---|---|---|---|",
     ]
     for method in ABLATIONS:
         for condition in [*SHARES, *FEW]:
-            lines += [f"| {method} {line}" for line in _minus(rows, condition, OURS, method)]
+            lines += [f"| {method} {line}" for line in minus(rows, condition, HEADS, method)]
     return "\n".join(lines)
 
 
@@ -306,11 +242,10 @@ def adapted(rows: pd.DataFrame) -> str:
     ]
     rows = pd.concat([rows, _of_their_own_depth(rows)])
     for condition in [*SHARES, *FEW, *MOVED, *DEEPER]:
-        for other in (OURS, *ADAPTING, _own_depth(OURS)):
-            if other not in (ADAPTED, QUERY):
-                told = _minus(rows, condition, ADAPTED, other)
-                lines += [f"| {other} {line}" for line in told]
-    return "\n".join(lines)
+        for other in (OURS, "logistic regression, adapted", _own_depth(OURS)):
+            told = minus(rows, condition, ADAPTED, other)
+            lines += [f"| {other} {line}" for line in told]
+    return "\n".join([*lines, *_graph_alone(rows, ", adapted", [*SHARES, *FEW, *MOVED, *DEEPER])])
 
 
 def query_learned(rows: pd.DataFrame) -> str:
@@ -329,7 +264,7 @@ def query_learned(rows: pd.DataFrame) -> str:
     rows = pd.concat([rows, _of_their_own_depth(rows)])
     for condition in [*SHARES, *MOVED, *DEEPER]:
         for other in (OURS, ADAPTED, "logistic regression, adapted", _own_depth(OURS)):
-            told = _minus(rows, condition, QUERY, other)
+            told = minus(rows, condition, QUERY, other)
             lines += [f"| {other} {line}" for line in told]
     return "\n".join(lines)
 
@@ -354,12 +289,29 @@ def thinned(rows: pd.DataFrame) -> str:
     ]
     rows = pd.concat([rows, *(_of_their_own_depth(rows, name) for name in (OURS, LINEAR[0]))])
     own = [_own_depth(name) for name in (OURS, LINEAR[0])]
-    others = [OURS, ADAPTED, QUERY, *(name for name in THINNING if name != THINNED), *own]
+    others = [OURS, ADAPTED, QUERY, ANY_DEPTH, "logistic regression, thinned to the query", *own]
     for condition in DEEPER:
         for other in others:
-            lines += [f"| {other} {line}" for line in _minus(rows, condition, THINNED, other)]
-    lines += [f"| {OURS} {line}" for line in _minus(rows, "all reads", ANY_DEPTH, OURS)]
-    return "\n".join(lines)
+            lines += [f"| {other} {line}" for line in minus(rows, condition, THINNED, other)]
+    lines += [f"| {OURS} {line}" for line in minus(rows, "all reads", ANY_DEPTH, OURS)]
+    return "\n".join([*lines, *_graph_alone(rows, ", thinned to the query", DEEPER)])
+
+
+def _graph_alone(rows: pd.DataFrame, how: str, conditions: Iterable[str]) -> list[str]:
+    """What the graph is worth there: the heads, without discriminant, with and without it."""
+    lines = []
+    for condition in conditions:
+        lines += minus(rows, condition, f"{HEADS}{how}", f"{NONE}{how}")
+    if not lines:
+        return []
+    return [
+        "",
+        f"What the graph is worth there, {HEADS}{how} minus {NONE}{how}:",
+        "",
+        "| condition | data | accuracy | macro-F1 |",
+        "|---|---|---|---|",
+        *lines,
+    ]
 
 
 def _own_depth(method: str) -> str:
@@ -374,33 +326,20 @@ def _of_their_own_depth(rows: pd.DataFrame, method: str = OURS) -> pd.DataFrame:
 
 
 def beside_discriminant(rows: pd.DataFrame) -> str:
-    """What ``discriminant=True`` adds."""
-    if not (rows["method"] == DISCRIMINANT).any():
+    """What the discriminant adds to the heads."""
+    if not (rows["method"] == HEADS).any():
         return ""
     lines = [
         "## A linear discriminant beside the heads",
         "",
-        "What `discriminant=True` adds, minus the default.",
+        f"{OURS} minus {HEADS}, which are `discriminant=False`.",
         "",
         "| condition | data | accuracy | macro-F1 |",
         "|---|---|---|---|",
     ]
     for condition in [*SHARES, *FEW, *MOVED]:
-        lines += _minus(rows, condition, DISCRIMINANT, OURS)
+        lines += minus(rows, condition, OURS, HEADS)
     return "\n".join(lines)
-
-
-def _minus(rows: pd.DataFrame, condition: str, one: str, other: str) -> list[str]:
-    """One line a data set, and one of all: one method minus another."""
-    both = [paired(rows, condition, one, other, measure) for measure in MEASURES]
-    lines = []
-    for name in both[0].index.get_level_values("data").unique():
-        told = [_told(d[d.index.get_level_values("data") == name]) for d in both]
-        lines.append(f"| {condition} | {name} | {' | '.join(told)} |")
-    if not both[0].empty:
-        pooled = " | ".join(_told(difference) for difference in both)
-        lines.append(f"| {condition} | **pooled** | {pooled} |")
-    return lines
 
 
 def calibration(rows: pd.DataFrame) -> str:

@@ -17,8 +17,9 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from accuracy_methods import LINEAR, OURS
-from accuracy_sections import NONE, REWIRED, WHOLE
+from accuracy_methods import HEADS, LINEAR, NONE, OURS, REWIRED
+from accuracy_pairs import read_rows
+from accuracy_sections import WHOLE
 from accuracy_sets import DEEPER, FEW, READS, SHARES
 from common import RESULTS
 
@@ -32,10 +33,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS / "accuracy.jsonl")
     parser.add_argument("--page", type=Path, default=DOCS / "accuracy.md")
     args = parser.parse_args(argv)
-    rows = sections.read_rows(args.results)
+    rows = read_rows(args.results)
     parts = [
         HEAD,
-        sections.summary(rows, [*LINEAR, NONE, REWIRED, OURS]),
+        sections.summary(rows, [*LINEAR, NONE, REWIRED, HEADS, OURS]),
         *(sections.by_condition(rows, name) for name in [*SHARES, *FEW, "transfer", *DEEPER]),
         sections.verdicts(rows),
         sections.adapted(rows),
@@ -91,7 +92,7 @@ def _figure(rows: pd.DataFrame) -> None:
     shown = [name for name in WHOLE if (rows["data"] == name).any()]
     fig, axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 3.6), squeeze=False)
     styles = {
-        OURS: ("tab:blue", "-", "o"),
+        HEADS: ("tab:blue", "-", "o"),
         REWIRED: ("tab:orange", "--", "s"),
         NONE: ("tab:gray", "-.", "^"),
         LINEAR[0]: ("black", ":", "v"),

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accuracy_features import Named
-from accuracy_methods import METHODS, NETWORKS
+from accuracy_methods import HEADS, METHODS, NETWORKS, NONE, OURS
 from accuracy_networks import network
 from accuracy_sets import SETS, Case, cases, files_parser, library_of
 from anndata import AnnData
@@ -71,7 +71,7 @@ def methods() -> dict[str, Callable[[Case, int], Named]]:
     if find_spec("scvi"):
         more["scANVI"] = scanvi
     kept = ("logistic regression", "linear SVM", "CellTypist", "fully connected, write-up")
-    ours = ("gene GCN", "gene GCN, no graph")
+    ours = (OURS, HEADS, NONE)
     return {name: METHODS[name] for name in (*kept, *ours)} | trained | more
 
 

@@ -103,9 +103,9 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             read the cell differently: with ``shrinkage`` and ten times that, in reads per 1,000
             and 10,000.  1 holds nothing out and calibrates only on the cells of ``patience``.
         discriminant: Let a linear discriminant (shrunk, see :mod:`genegraph.discriminants`) speak
-            beside the heads, as much as serves the cells that they are kept from.  Worth trying
-            where cells are shallow, or of another technology than the reference.  It needs several
-            heads and takes all classes for equally frequent, so no ``class_weight``.
+            beside the heads, as much as serves the cells that they are kept from; rare types gain
+            most.  It needs several heads and takes all classes for equally frequent, so no
+            ``class_weight``.  None: where these are so.
         pretrain: Start the heads from an autoencoder's encoder; ``"frozen"`` keeps it as it is
             and trains what comes after it.
         values: What the numbers are.  ``"counts"``: raw counts, normalised here to 10,000 per
@@ -199,7 +199,7 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         n_top_genes: int | None = 4000,
         hidden_channels: Sequence[int] = (64,),
         num_heads: int = 6,
-        discriminant: bool = False,
+        discriminant: bool | None = None,
         pretrain: bool | Literal["frozen"] = False,
         values: str = "auto",
         depth: str | None = None,

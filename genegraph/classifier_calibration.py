@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genegraph.batches import CellRows
 from genegraph.classifier_cells import ReadCells
-from genegraph.classifier_network import ask, cells_first
+from genegraph.classifier_network import ask, cells_first, has_discriminant
 from genegraph.discriminants import fit_discriminants, weight_beside, without_each_fold
 from genegraph.nn import LinearDiscriminant
 from genegraph.novelty import choose_cells
@@ -104,7 +104,7 @@ def _set_discriminant(
     """Sets the network's discriminant; returns those of the folds, multiplied likewise."""
     learned = np.setdiff1d(np.arange(len(codes)), val_rows)
     num_folds = num_folds_of(fold)
-    if not model.discriminant or (fold < 0).all():
+    if not has_discriminant(model) or (fold < 0).all():
         return []
     strata = codes[learned] * (num_folds + 1) + fold[learned]
     rows = learned[choose_cells(strata, rng, NUM_CELLS, CELLS_PER_CLASS_AND_FOLD)]

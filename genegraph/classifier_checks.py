@@ -30,7 +30,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "init": ("absolute", "uniform"),
     "pretrain": (False, True, "frozen"),
     "deterministic": (False, True),
-    "discriminant": (False, True),
+    "discriminant": (False, True, None),
     "device": ("auto", "cpu", "cuda"),
 }
 

@@ -85,13 +85,20 @@ def build_network(model: GeneGCNClassifier, num_genes: int) -> GeneGCN:
         kappa=kappa,
         target_sum=target_sum,
         num_heads=model.num_heads,
-        discriminant=model.discriminant,
+        discriminant=has_discriminant(model),
         head_features=num_genes if top is None else min(top, num_genes),
     )
     if network.shrinkage is not None and model.graph_ is None:
         # Without neighbours it gets no gradient, for which several processes would wait.
         network.shrinkage.log_kappa.requires_grad_(False)
     return network
+
+
+def has_discriminant(model: GeneGCNClassifier) -> bool:
+    """Returns whether a linear discriminant is to speak beside the heads."""
+    if model.discriminant is None:
+        return model.num_heads > 1 and model.class_weight is None
+    return model.discriminant
 
 
 def edges_on(model: GeneGCNClassifier, device: torch.device) -> tuple[Any, Any]:

@@ -26,11 +26,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(["num_neighbors", "num_graphs", "num_heads", "batch_size"], (int,)),
     **dict.fromkeys(["num_layers", "n_top_genes"], (int, _NONE)),
     **dict.fromkeys(["self_loops", "gene_aware", "residual", "verbose"], (bool,)),
-    "discriminant": (bool,),
     **dict.fromkeys(["max_missing", "validation_fraction"], _NUMBER),
     "shrinkage": (*_NUMBER, _NONE),
     "thin_to": (*_NUMBER, tuple, list, _NONE),
-    "norm": (bool, _NONE),
+    **dict.fromkeys(["norm", "discriminant"], (bool, _NONE)),
     "hidden_channels": (tuple, list),
     "pretrain": (bool, str),
 }

@@ -1,5 +1,7 @@
 """Linear discriminants against scikit-learn's and by hand, and how much they count."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -179,6 +181,26 @@ def test_cells_without_labels_meet_it_too(adata, graph):
 def test_what_it_cannot_be_combined_with(adata, setting):
     with pytest.raises(ValueError, match="discriminant"):
         GeneGCNClassifier(None, **{**SMALL, **setting}).fit(adata, "cell_type")
+
+
+@pytest.mark.parametrize(
+    ("setting", "speaks"),
+    [({}, True), ({"num_heads": 1}, False), ({"class_weight": "balanced"}, False)],
+)
+def test_by_default_it_speaks_where_it_can(adata, setting, speaks, tmp_path):
+    model = GeneGCNClassifier(None, **{**SMALL, "discriminant": None, **setting})
+    model.fit(adata, "cell_type").save(tmp_path / "model")
+    for each in (model, GeneGCNClassifier.load(tmp_path / "model")):
+        linear = each.network_.head.discriminant
+        assert (linear is not None) == speaks
+        assert not speaks or linear.weight.abs().sum() > 0
+
+
+def test_by_default_nothing_is_said_where_it_cannot_be_had():
+    X, y = np.eye(3)[np.arange(30) % 3], list("abc") * 10
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="discriminant")
+        GeneGCNClassifier(None, **{**SMALL, "discriminant": None}).fit(X, y)
 
 
 def test_with_groups_validation_cells_and_a_lone_class(adata):
