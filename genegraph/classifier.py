@@ -53,16 +53,18 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
         x = \log\Big(1 + 10^3\, \frac{c + \kappa A c / T}{T + \kappa}\Big)
 
     With attention or ``num_layers``, :math:`x` is then smoothed over graphs of its genes and added
-    to itself.  Several fully connected heads classify the cell together:
+    to itself.  Several fully connected heads and a linear discriminant :math:`D` classify the cell
+    together:
 
     .. math::
         x \leftarrow x + \mathrm{relu}(G x W), \qquad
         G = G_\mathrm{attention}(x) + A, \qquad
         P(\text{type} \mid x) = \mathrm{softmax}\Big(
-            \frac{1}{\tau M} \sum_m \mathrm{head}_m(x) \Big)
+            \frac{1}{\tau} \Big( D(x) + \frac{1}{M} \sum_m \mathrm{head}_m(x) \Big) \Big)
 
-    The heads are kept from a part of the training cells each; what they say of those settles
-    :math:`\tau`, so that of the cells named with 90 % confidence about 90 % are named rightly.
+    The heads are kept from a part of the training cells each; what they say of those settles how
+    much :math:`D` counts, and :math:`\tau`, so that of the cells named with 90 % confidence about
+    90 % are named rightly.
 
     Args:
         graph: The prior :math:`A`, a :class:`~genegraph.GeneGraph`; it is aligned to the genes of
