@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,13 +39,17 @@ MOVED = ("transfer", "another donor")
 
 def summary(rows: pd.DataFrame, methods: Sequence[str]) -> str:
     """One line a condition: means over the data sets, each counting the same; ours is last."""
+    compared = [method for method in (HEADS, OURS) if method in methods]
     lines = [
         "## In short",
         "",
-        f"Means over data sets, of the splits that all {NUMERALS[len(methods)]} have.",
+        f"Means over data sets, of the splits that all {NUMERALS[len(methods)]} have; paired "
+        "differences, of the splits that both have.",
         "",
-        "| condition | " + " | ".join(methods) + " | minus the better linear model |",
-        "|---" * (len(methods) + 2) + "|",
+        f"| condition | {' | '.join(methods)} | "
+        + " | ".join(f"{method} minus the better linear model" for method in compared)
+        + " |",
+        "|---" * (len(methods) + len(compared) + 1) + "|",
     ]
     for condition in [*SHARES, *FEW, *MOVED]:
         part = rows[(rows["condition"] == condition) & rows["method"].isin(methods)]
@@ -58,10 +62,15 @@ def summary(rows: pd.DataFrame, methods: Sequence[str]) -> str:
         means = [table.dropna().groupby("data").mean().mean() for table in tables]
         cells = [" / ".join(f"{mean[method]:.1f}" for mean in means) for method in methods]
         cells[-1] = f"**{cells[-1]}**"
-        told = [as_text(against_linear(rows, condition, OURS, measure)) for measure in MEASURES]
+        told = [
+            " / ".join(
+                as_text(against_linear(rows, condition, method, measure)) for measure in MEASURES
+            )
+            for method in compared
+        ]
         sets = part["data"].nunique()
         name = f"{condition} ({sets} {'transfers' if condition in MOVED else 'data sets'})"
-        lines.append(f"| {name} | {' | '.join(cells)} | {' / '.join(told)} |")
+        lines.append(f"| {name} | {' | '.join([*cells, *told])} |")
     return "\n".join(lines)
 
 
@@ -85,7 +94,7 @@ def by_condition(rows: pd.DataFrame, condition: str) -> str:
 
 
 def _title(part: pd.DataFrame, name: str) -> str:
-    splits = part[(part["data"] == name) & (part["method"] == OURS)]["split"].nunique()
+    splits = part[(part["data"] == name) & (part["method"] == HEADS)]["split"].nunique()
     return f"{name} ({splits} splits)"
 
 
@@ -96,7 +105,7 @@ def _mean(part: pd.DataFrame, name: str, method: str) -> str:
     if one.empty:
         return ""
     told = " / ".join(f"{one[measure].mean():.1f}" for measure in MEASURES)
-    count, due = one["split"].nunique(), here[here["method"] == OURS]["split"].nunique()
+    count, due = one["split"].nunique(), here[here["method"] == HEADS]["split"].nunique()
     return told if count >= due else f"{told} ({count} of {due})"
 
 
@@ -140,7 +149,7 @@ def learned_unlabeled(rows: pd.DataFrame) -> str:
         "| condition | method | accuracy | macro-F1 | worst data set, accuracy |",
         "|---|---|---|---|---|",
     ]
-    others = [OURS, *(method for method in SEMI if not method.startswith((UNLABELED, HEADS)))]
+    others = [HEADS, *(method for method in SEMI if method != UNLABELED)]
     for condition in [c for c in FEW if (part["condition"] == c).any()]:
         best = [against_linear(rows, condition, UNLABELED, measure) for measure in MEASURES]
         compared = {"the better linear model": best} | {
@@ -153,7 +162,7 @@ def learned_unlabeled(rows: pd.DataFrame) -> str:
             means = differences[0].groupby("data").mean()
             told = " | ".join(as_text(difference) for difference in differences)
             lines.append(f"| {condition} | {name} | {told} | {means.min():+.2f} {means.idxmin()} |")
-    return "\n".join([*lines, *_graph_alone(rows, ", unlabelled cells too", FEW)])
+    return "\n".join(lines)
 
 
 def against_others(rows: pd.DataFrame) -> str:
@@ -242,10 +251,11 @@ def adapted(rows: pd.DataFrame) -> str:
     ]
     rows = pd.concat([rows, _of_their_own_depth(rows)])
     for condition in [*SHARES, *FEW, *MOVED, *DEEPER]:
-        for other in (OURS, "logistic regression, adapted", _own_depth(OURS)):
-            told = minus(rows, condition, ADAPTED, other)
-            lines += [f"| {other} {line}" for line in told]
-    return "\n".join([*lines, *_graph_alone(rows, ", adapted", [*SHARES, *FEW, *MOVED, *DEEPER])])
+        for other in (HEADS, *ADAPTING, _own_depth(HEADS)):
+            if other not in (ADAPTED, QUERY):
+                told = minus(rows, condition, ADAPTED, other)
+                lines += [f"| {other} {line}" for line in told]
+    return "\n".join(lines)
 
 
 def query_learned(rows: pd.DataFrame) -> str:
@@ -263,7 +273,7 @@ def query_learned(rows: pd.DataFrame) -> str:
     ]
     rows = pd.concat([rows, _of_their_own_depth(rows)])
     for condition in [*SHARES, *MOVED, *DEEPER]:
-        for other in (OURS, ADAPTED, "logistic regression, adapted", _own_depth(OURS)):
+        for other in (HEADS, ADAPTED, "logistic regression, adapted", _own_depth(HEADS)):
             told = minus(rows, condition, QUERY, other)
             lines += [f"| {other} {line}" for line in told]
     return "\n".join(lines)
@@ -287,38 +297,21 @@ def thinned(rows: pd.DataFrame) -> str:
         "| minus | condition | data | accuracy | macro-F1 |",
         "|---|---|---|---|---|",
     ]
-    rows = pd.concat([rows, *(_of_their_own_depth(rows, name) for name in (OURS, LINEAR[0]))])
-    own = [_own_depth(name) for name in (OURS, LINEAR[0])]
-    others = [OURS, ADAPTED, QUERY, ANY_DEPTH, "logistic regression, thinned to the query", *own]
+    rows = pd.concat([rows, *(_of_their_own_depth(rows, name) for name in (HEADS, LINEAR[0]))])
+    own = [_own_depth(name) for name in (HEADS, LINEAR[0])]
+    others = [HEADS, ADAPTED, QUERY, *(name for name in THINNING if name != THINNED), *own]
     for condition in DEEPER:
         for other in others:
             lines += [f"| {other} {line}" for line in minus(rows, condition, THINNED, other)]
-    lines += [f"| {OURS} {line}" for line in minus(rows, "all reads", ANY_DEPTH, OURS)]
-    return "\n".join([*lines, *_graph_alone(rows, ", thinned to the query", DEEPER)])
-
-
-def _graph_alone(rows: pd.DataFrame, how: str, conditions: Iterable[str]) -> list[str]:
-    """What the graph is worth there: the heads, without discriminant, with and without it."""
-    lines = []
-    for condition in conditions:
-        lines += minus(rows, condition, f"{HEADS}{how}", f"{NONE}{how}")
-    if not lines:
-        return []
-    return [
-        "",
-        f"What the graph is worth there, {HEADS}{how} minus {NONE}{how}:",
-        "",
-        "| condition | data | accuracy | macro-F1 |",
-        "|---|---|---|---|",
-        *lines,
-    ]
+    lines += [f"| {HEADS} {line}" for line in minus(rows, "all reads", ANY_DEPTH, HEADS)]
+    return "\n".join(lines)
 
 
 def _own_depth(method: str) -> str:
     return f"{method}, learned at that depth"
 
 
-def _of_their_own_depth(rows: pd.DataFrame, method: str = OURS) -> pd.DataFrame:
+def _of_their_own_depth(rows: pd.DataFrame, method: str = HEADS) -> pd.DataFrame:
     """One that has learned from cells of the query's depth, where others have not."""
     shallow = {condition.partition(", ")[0]: condition for condition in DEEPER}
     same = rows[(rows["method"] == method) & rows["condition"].isin(shallow)]
@@ -357,7 +350,7 @@ def calibration(rows: pd.DataFrame) -> str:
         return ""
     known = rows[rows["confidence_per_mille"].notna()]
     for (condition, name, method), part in known.groupby(["condition", "data", "method"]):
-        told = (OURS, "logistic regression", "CellTypist", *CORRECTED)
+        told = (OURS, HEADS, "logistic regression", "CellTypist", *CORRECTED)
         if method not in told:
             continue
         sure = np.concatenate([np.asarray(c) / 1000 for c in part["confidence_per_mille"]])
