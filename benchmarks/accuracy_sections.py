@@ -169,6 +169,8 @@ def against_others(rows: pd.DataFrame) -> str:
     """Ours minus each of the other methods, on the splits both have."""
     ours = (OURS, HEADS, NONE, REWIRED, *ADAPTING, *THINNING)
     others = [m for m in METHODS if m not in (*LINEAR, *ABLATIONS, *SEMI, *ours)]
+    if not rows["method"].isin(others).any():
+        return ""
     lines = [
         "## Against the other methods",
         "",

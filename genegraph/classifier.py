@@ -105,8 +105,8 @@ class GeneGCNClassifier(ClassifierMixin, BaseEstimator):
             read the cell differently: with ``shrinkage`` and ten times that, in reads per 1,000
             and 10,000.  1 holds nothing out and calibrates only on the cells of ``patience``.
         discriminant: Let a linear discriminant (shrunk, see :mod:`genegraph.discriminants`) speak
-            beside the heads, as much as serves the cells that they are kept from; rare types gain
-            most.  It needs several heads and takes all classes for equally frequent, so no
+            beside the heads, as much as serves the cells that they are kept from; mostly rare
+            types gain.  It needs several heads and takes all classes for equally frequent, so no
             ``class_weight``.  None: where these are so.
         pretrain: Start the heads from an autoencoder's encoder; ``"frozen"`` keeps it as it is
             and trains what comes after it.
